@@ -1,0 +1,47 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+void log_line(const char *format, ...)
+{
+    char line[2048];
+    int head = snprintf(line, sizeof line, "iubench: ");
+    va_list args;
+    va_start(args, format);
+    int body = vsnprintf(line + head, sizeof line - (size_t)head - 1, format, args);
+    va_end(args);
+    size_t len = (size_t)head + (size_t)body;
+    if (len > sizeof line - 2)
+        len = sizeof line - 2;
+    line[len++] = '\n';
+    if (write(STDERR_FILENO, line, len) < 0)
+        return; /* nobody listens: there is no one to tell */
+}
+
+const char *log_escape(struct span s, char *out, size_t room)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t at = 0;
+    CHECK(room >= 8);
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        bool is_plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+        if (at + (is_plain ? 1 : 4) + 4 > room) {
+            memcpy(out + at, "...", 3);
+            at += 3;
+            break;
+        }
+        if (is_plain) {
+            out[at++] = (char)c;
+        } else {
+            out[at++] = '\\';
+            out[at++] = 'x';
+            out[at++] = hex[c >> 4];
+            out[at++] = hex[c & 15];
+        }
+    }
+    out[at] = 0;
+    return out;
+}

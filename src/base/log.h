@@ -1,0 +1,17 @@
+/* Lines for a person on standard error. What happens per request is counted, not logged. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stddef.h>
+
+#include "base/check.h"
+#include "base/span.h"
+
+/* One line "iubench: text"; each call is one write(2), so that lines of several threads do not mix. */
+void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* Copies `s` to `out` (always NUL-terminated) so that it is harmless in a log, a terminal and a JSON string: printable
+ * ASCII except `"` and `\` stays, everything else becomes \xNN; what does not fit ends in "...". Returns `out`. */
+const char *log_escape(struct span s, char *out, size_t room);
+
+#endif
