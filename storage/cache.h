@@ -1,5 +1,6 @@
-/* The one interface to the cache: a set with an expiry, confirmed. A cache belongs to one loop and is used on its thread
- * alone. Adapters: memcached (storage/cache_memcached.c), memory (storage/cache_memory.c). */
+/* The one interface to the cache: a set with an expiry, confirmed. A cache belongs to one loop and
+ * is used on its thread alone. Adapters: memcached (storage/cache_memcached.c), memory
+ * (storage/cache_memory.c). */
 #ifndef STORAGE_CACHE_H
 #define STORAGE_CACHE_H
 
@@ -9,11 +10,11 @@
 
 /* One set under way; the same rules as for struct store_insert. */
 struct cache_set {
-    char key[UUID_TEXT_BYTES];   /* always a UUID of ours, never text of a client's */
-    struct span value;           /* at most CACHE_VALUE_BYTES */
+    char key[UUID_TEXT_BYTES]; /* always a UUID of ours, never text of a client's */
+    struct span value;         /* at most CACHE_VALUE_BYTES */
     void (*done)(struct cache_set *s, enum store_outcome outcome);
 
-    struct cache_set *next;      /* the adapter's */
+    struct cache_set *next; /* the adapter's */
     uint64_t begun_ns;
     struct task answer;
     enum store_outcome outcome;
@@ -27,7 +28,7 @@ struct cache {
 };
 
 struct cache_ops {
-    const char *name;  /* "memcached", "memory" */
+    const char *name; /* "memcached", "memory" */
     void (*set)(struct cache *c, struct cache_set *s);
     void (*close)(struct cache *c);
 };

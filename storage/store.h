@@ -1,5 +1,6 @@
-/* The one interface to what keeps devices: an insert, confirmed when its row is committed. A store belongs to one loop and
- * is used on its thread alone. Adapters: PostgreSQL (storage/store_postgres.c), SQLite (storage/store_sqlite.c). */
+/* The one interface to what keeps devices: an insert, confirmed when its row is committed. A store
+ * belongs to one loop and is used on its thread alone. Adapters: PostgreSQL
+ * (storage/store_postgres.c), SQLite (storage/store_sqlite.c). */
 #ifndef STORAGE_STORE_H
 #define STORAGE_STORE_H
 
@@ -15,20 +16,22 @@
 enum store_outcome {
     STORE_DONE,        /* committed (PostgreSQL, SQLite); set and confirmed (caches) */
     STORE_UNAVAILABLE, /* certainly not done: no connection, or the queue is full */
-    STORE_UNKNOWN,     /* the connection was lost or the deadline passed while it was under way: it may have been done */
-    STORE_REFUSED,     /* the store said no to this one; others may pass */
+    STORE_UNKNOWN, /* the connection was lost or the deadline passed while it was under way: it may
+                      have been done */
+    STORE_REFUSED, /* the store said no to this one; others may pass */
 };
 #define STORE_OUTCOMES 4
 
-/* One insert under way. The owner fills the first part and keeps the struct and what the spans point to unchanged until
- * `done`, which is called exactly once, on the loop's thread, never from within store_insert(). */
+/* One insert under way. The owner fills the first part and keeps the struct and what the spans
+ * point to unchanged until `done`, which is called exactly once, on the loop's thread, never from
+ * within store_insert(). */
 struct store_insert {
     char uuid[UUID_TEXT_BYTES];
-    struct span mac, firmware;   /* valid UTF-8 without NUL, at most 255 characters each */
-    int64_t created_us;          /* since the epoch; updated_at is the same */
+    struct span mac, firmware; /* valid UTF-8 without NUL, at most 255 characters each */
+    int64_t created_us;        /* since the epoch; updated_at is the same */
     void (*done)(struct store_insert *i, enum store_outcome outcome);
 
-    int64_t id;                  /* set before done(STORE_DONE) */
+    int64_t id; /* set before done(STORE_DONE) */
 
     /* the adapter's */
     struct store_insert *next;
@@ -38,13 +41,14 @@ struct store_insert {
     struct loop *loop;
 };
 
-/* What any adapter counts; written on the loop's thread, read by any (relaxed). outcomes sum to inserts - in_flight. */
+/* What any adapter counts; written on the loop's thread, read by any (relaxed). outcomes sum to
+ * inserts - in_flight. */
 struct store_counters {
     uint64_t inserts, in_flight, reconnects;
     uint64_t outcomes[STORE_OUTCOMES];
-    uint32_t connections;        /* open now */
-    uint32_t pool;               /* as many as there should be */
-    struct hist *latency;        /* of the ones done: begun to confirmed */
+    uint32_t connections; /* open now */
+    uint32_t pool;        /* as many as there should be */
+    struct hist *latency; /* of the ones done: begun to confirmed */
 };
 
 struct store {
@@ -54,9 +58,10 @@ struct store {
 };
 
 struct store_ops {
-    const char *name;  /* "postgres", "sqlite" */
+    const char *name; /* "postgres", "sqlite" */
     void (*insert)(struct store *s, struct store_insert *i);
-    /* Ends: what is in flight is answered STORE_UNKNOWN, what is queued STORE_UNAVAILABLE; frees the store. */
+    /* Ends: what is in flight is answered STORE_UNKNOWN, what is queued STORE_UNAVAILABLE; frees
+     * the store. */
     void (*close)(struct store *s);
 };
 

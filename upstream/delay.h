@@ -12,7 +12,8 @@ enum delay_kind { DELAY_FIXED, DELAY_UNIFORM, DELAY_NORMAL, DELAY_EXPONENTIAL };
 
 struct delay {
     enum delay_kind kind;
-    uint64_t a_ns, b_ns;  /* FIXED: a; UNIFORM: a to b; NORMAL: mean a, deviation b, cut at 0; EXPONENTIAL: mean a */
+    uint64_t a_ns, b_ns; /* FIXED: a; UNIFORM: a to b; NORMAL: mean a, deviation b, cut at 0;
+                            EXPONENTIAL: mean a */
 };
 
 /* "500ms", "uniform:100ms:900ms", "normal:500ms:50ms", "exp:500ms"; EXIT_USAGE with these forms. */

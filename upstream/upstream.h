@@ -1,4 +1,5 @@
-/* The delayed upstream: GET /external answers {"message": "External service response"} after a delay. */
+/* The delayed upstream: GET /external answers {"message": "External service response"} after a
+ * delay. */
 #ifndef UPSTREAM_UPSTREAM_H
 #define UPSTREAM_UPSTREAM_H
 

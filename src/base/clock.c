@@ -45,7 +45,8 @@ static void put_digits(char *at, unsigned value, int digits)
 
 void clock_text(int64_t wall_us, char text[CLOCK_TEXT_BYTES])
 {
-    /* A POST stamps each row, mostly within the same second: the calendar part is worked out once a second and thread. */
+    /* A POST stamps each row, mostly within the same second: the calendar part is worked out once a
+     * second and thread. */
     static _Thread_local int64_t cached_second = -1;
     static _Thread_local char cached[CLOCK_TEXT_BYTES];
 

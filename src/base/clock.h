@@ -7,7 +7,7 @@
 
 #define NS_PER_US 1000ull
 #define NS_PER_MS 1000000ull
-#define NS_PER_S 1000000000ull
+#define NS_PER_S  1000000000ull
 
 /* CLOCK_MONOTONIC: for deadlines and latencies; never steps. */
 uint64_t clock_ns(void);
@@ -15,12 +15,14 @@ uint64_t clock_ns(void);
 /* Microseconds since the Unix epoch, UTC: for timestamps in rows, results and the Date field. */
 int64_t clock_wall_us(void);
 
-/* CPU time that the calling thread, or another thread of this process, has used. 0 if the thread is gone. */
+/* CPU time that the calling thread, or another thread of this process, has used. 0 if the thread is
+ * gone. */
 uint64_t clock_thread_cpu_ns(void);
 uint64_t clock_cpu_ns_of(pthread_t thread);
 
 #define CLOCK_TEXT_BYTES 28
-/* Writes `2026-11-20T17:00:00.123456Z` (27 bytes, then a NUL) for microseconds since the epoch, years 1970 to 9999. */
+/* Writes `2026-11-20T17:00:00.123456Z` (27 bytes, then a NUL) for microseconds since the epoch,
+ * years 1970 to 9999. */
 void clock_text(int64_t wall_us, char text[CLOCK_TEXT_BYTES]);
 
 #endif

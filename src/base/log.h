@@ -7,11 +7,13 @@
 #include "base/check.h"
 #include "base/span.h"
 
-/* One line "iubench: text"; each call is one write(2), so that lines of several threads do not mix. */
+/* One line "iubench: text"; each call is one write(2), so that lines of several threads do not mix.
+ */
 void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
 
-/* Copies `s` to `out` (always NUL-terminated) so that it is harmless in a log, a terminal and a JSON string: printable
- * ASCII except `"` and `\` stays, everything else becomes \xNN; what does not fit ends in "...". Returns `out`. */
+/* Copies `s` to `out` (always NUL-terminated) so that it is harmless in a log, a terminal and a
+ * JSON string: printable ASCII except `"` and `\` stays, everything else becomes \xNN; what does
+ * not fit ends in "...". Returns `out`. */
 const char *log_escape(struct span s, char *out, size_t room);
 
 #endif

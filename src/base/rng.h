@@ -1,4 +1,5 @@
-/* A seeded generator for schedules, think times and test data: fast, repeatable, not for secrets (xoshiro256**). */
+/* A seeded generator for schedules, think times and test data: fast, repeatable, not for secrets
+ * (xoshiro256**). */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H
 

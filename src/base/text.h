@@ -1,4 +1,5 @@
-/* A growing text for things that are built rarely: a metrics page, a table, a message of several lines. */
+/* A growing text for things that are built rarely: a metrics page, a table, a message of several
+ * lines. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
@@ -8,8 +9,8 @@
 #include "base/span.h"
 
 struct text {
-    char *data;   /* NUL-terminated once anything was added; NULL before */
-    size_t len;   /* without the NUL */
+    char *data; /* NUL-terminated once anything was added; NULL before */
+    size_t len; /* without the NUL */
     size_t room;
 };
 

@@ -1,4 +1,5 @@
-/* Random UUIDs (RFC 9562, version 4). Randomness comes from getrandom(2) in pages, one call for 256 ids and thread. */
+/* Random UUIDs (RFC 9562, version 4). Randomness comes from getrandom(2) in pages, one call for 256
+ * ids and thread. */
 #ifndef BASE_UUID_H
 #define BASE_UUID_H
 

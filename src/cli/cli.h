@@ -1,5 +1,6 @@
-/* Commands and options as tables. From one row come the parser, the check of the value, --help, the keys of scenario files
- * and, later, man pages and completions: an option is described nowhere else. */
+/* Commands and options as tables. From one row come the parser, the check of the value, --help, the
+ * keys of scenario files and, later, man pages and completions: an option is described nowhere
+ * else. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -11,15 +12,15 @@
 #include "base/text.h"
 
 enum option_kind {
-    OPTION_FLAG,      /* bool; --name and --no-name */
-    OPTION_TEXT,      /* const char *, points into argv or a copy that lives as long as the program */
-    OPTION_TEXTS,     /* struct cli_texts; may be given several times */
-    OPTION_DURATION,  /* uint64_t ns */
-    OPTION_RATE,      /* double per second */
-    OPTION_SIZE,      /* uint64_t bytes */
-    OPTION_COUNT,     /* uint32_t, within min and max */
-    OPTION_CHOICE,    /* int: index into choices */
-    OPTION_PARSED,    /* whatever `parse` makes of it */
+    OPTION_FLAG,  /* bool; --name and --no-name */
+    OPTION_TEXT,  /* const char *, points into argv or a copy that lives as long as the program */
+    OPTION_TEXTS, /* struct cli_texts; may be given several times */
+    OPTION_DURATION, /* uint64_t ns */
+    OPTION_RATE,     /* double per second */
+    OPTION_SIZE,     /* uint64_t bytes */
+    OPTION_COUNT,    /* uint32_t, within min and max */
+    OPTION_CHOICE,   /* int: index into choices */
+    OPTION_PARSED,   /* whatever `parse` makes of it */
 };
 
 struct cli_texts {
@@ -27,53 +28,62 @@ struct cli_texts {
     size_t count;
 };
 
-/* One option. `at` is the offset of its field in the command's configuration struct, whose initial value is the default. */
+/* One option. `at` is the offset of its field in the command's configuration struct, whose initial
+ * value is the default. */
 struct option_row {
-    const char *name;          /* long name without dashes; also the key in scenario files */
-    char letter;               /* short name or 0 */
+    const char *name; /* long name without dashes; also the key in scenario files */
+    char letter;      /* short name or 0 */
     enum option_kind kind;
     size_t at;
-    const char *metavar;       /* "N", "DURATION", "ADDR:PORT"; NULL for flags */
-    const char *help;          /* one sentence without a full stop; the default is in it when there is one worth showing */
-    bool is_value_optional;    /* the next word is its value only if it begins with a digit; else "" goes to `parse` */
-    uint64_t min, max;         /* OPTION_COUNT */
+    const char *metavar; /* "N", "DURATION", "ADDR:PORT"; NULL for flags */
+    const char *help;    /* one sentence without a full stop; the default is in it when there is one
+                            worth showing */
+    bool is_value_optional; /* the next word is its value only if it begins with a digit; else ""
+                               goes to `parse` */
+    uint64_t min, max;      /* OPTION_COUNT */
     const char *const *choices; /* OPTION_CHOICE, NULL-terminated */
     bool (*parse)(void *field, const char *value, struct fail *f); /* OPTION_PARSED */
-    size_t was_set_at;         /* offset of a bool that is set when the option was given; 0: none */
+    size_t was_set_at; /* offset of a bool that is set when the option was given; 0: none */
 };
 
 struct command {
     const char *name;
-    const char *arguments;     /* "[URL...]"; "" when it takes none */
+    const char *arguments; /* "[URL...]"; "" when it takes none */
     unsigned arguments_min, arguments_max;
-    const char *summary;       /* one line */
-    const char *details;       /* paragraphs for --help; "" for none */
-    const char *examples;      /* lines "iubench ..." */
-    const struct option_row *const *options; /* NULL-terminated list of tables, each ended by a row without a name */
-    /* Runs with the words behind the command's name; returns the exit code; on failure prints nothing but fills `f`. */
+    const char *summary;  /* one line */
+    const char *details;  /* paragraphs for --help; "" for none */
+    const char *examples; /* lines "iubench ..." */
+    const struct option_row *const
+        *options; /* NULL-terminated list of tables, each ended by a row without a name */
+    /* Runs with the words behind the command's name; returns the exit code; on failure prints
+     * nothing but fills `f`. */
     int (*run)(const struct command *c, int argc, char **argv, struct fail *f);
 };
 
 enum cli_outcome { CLI_RUN, CLI_HELP_SHOWN, CLI_BAD };
 
-/* Reads options and arguments into `config`. `--help` prints help and gives CLI_HELP_SHOWN. GNU style: `--name=value`,
- * `--name value`, `-c 64`, `-c64`, `--` ends options, options and arguments may be mixed, unambiguous prefixes are not
- * accepted. Unknown: EXIT_USAGE with the nearest right spelling. */
-enum cli_outcome cli_parse(const struct command *c, int argc, char **argv, void *config, struct cli_texts *arguments,
-                           struct fail *f);
+/* Reads options and arguments into `config`. `--help` prints help and gives CLI_HELP_SHOWN. GNU
+ * style: `--name=value`,
+ * `--name value`, `-c 64`, `-c64`, `--` ends options, options and arguments may be mixed,
+ * unambiguous prefixes are not accepted. Unknown: EXIT_USAGE with the nearest right spelling. */
+enum cli_outcome cli_parse(const struct command *c, int argc, char **argv, void *config,
+                           struct cli_texts *arguments, struct fail *f);
 
-/* Sets one option by its name, as scenario files do. `where` ("test1.ini:12") goes before a message. */
-bool cli_set(const struct option_row *const *tables, void *config, const char *name, const char *value, struct fail *f)
-    MUST_USE;
+/* Sets one option by its name, as scenario files do. `where` ("test1.ini:12") goes before a
+ * message. */
+bool cli_set(const struct option_row *const *tables, void *config, const char *name,
+             const char *value, struct fail *f) MUST_USE;
 
 /* The help of a command; the overview of all. */
 void cli_help(const struct command *c, struct text *out);
 void cli_overview(const struct command *const *commands, struct text *out);
 
 /* Finds a command by name; on failure EXIT_USAGE with the nearest right spelling. */
-const struct command *cli_find(const struct command *const *commands, const char *name, struct fail *f);
+const struct command *cli_find(const struct command *const *commands, const char *name,
+                               struct fail *f);
 
-/* The nearest of `names` (NULL-terminated) by edit distance, NULL if none is near enough to suggest. */
+/* The nearest of `names` (NULL-terminated) by edit distance, NULL if none is near enough to
+ * suggest. */
 const char *cli_nearest(const char *word, const char *const *names);
 
 #endif

@@ -1,9 +1,10 @@
-/* The server side of HTTP/1.1 connections on one loop: accept, receive, parse, dispatch, reply, next or close. It knows
- * bytes, deadlines and limits; what a request means is its owner's business (one handler). Everything runs on the loop's
- * thread; several threads share an address by a server each (SO_REUSEPORT).
+/* The server side of HTTP/1.1 connections on one loop: accept, receive, parse, dispatch, reply,
+ * next or close. It knows bytes, deadlines and limits; what a request means is its owner's business
+ * (one handler). Everything runs on the loop's thread; several threads share an address by a server
+ * each (SO_REUSEPORT).
  *
- * Requests of a connection are handled one after the other: the next one is parsed when the reply to the one before has
- * been given. Replies of one turn to one connection leave in one send. */
+ * Requests of a connection are handled one after the other: the next one is parsed when the reply
+ * to the one before has been given. Replies of one turn to one connection leave in one send. */
 #ifndef CONN_SERVER_H
 #define CONN_SERVER_H
 
@@ -19,7 +20,8 @@
 struct server;
 struct server_conn;
 
-/* What the handler is given. The spans are valid until it returns; what it needs for a later reply it must copy. */
+/* What the handler is given. The spans are valid until it returns; what it needs for a later reply
+ * it must copy. */
 struct server_request {
     struct server_conn *conn;
     enum http_method method;
@@ -28,77 +30,84 @@ struct server_request {
     struct span content_type;
 };
 
-/* Called once per request whose head and body are complete. It must see to it that server_reply() is called exactly once,
- * now or later. */
+/* Called once per request whose head and body are complete. It must see to it that server_reply()
+ * is called exactly once, now or later. */
 typedef void server_handler_f(void *arg, const struct server_request *request);
 
 struct server_reply {
     unsigned status;
-    struct span type;    /* Content-Type; empty: none */
-    struct span fields;  /* further fields, each with its CRLF: "Allow: GET, HEAD\r\n" */
+    struct span type;   /* Content-Type; empty: none */
+    struct span fields; /* further fields, each with its CRLF: "Allow: GET, HEAD\r\n" */
     struct span body;
 };
 
-/* Gives the reply to the request that `conn` is waiting for, at once or later; the spans are copied. If the client has gone
- * meanwhile, nothing is sent and the connection's slot is released: the call is due all the same. A HEAD request gets the
- * fields without the body. May be called from within the handler. */
+/* Gives the reply to the request that `conn` is waiting for, at once or later; the spans are
+ * copied. If the client has gone meanwhile, nothing is sent and the connection's slot is released:
+ * the call is due all the same. A HEAD request gets the fields without the body. May be called from
+ * within the handler. */
 void server_reply(struct server_conn *conn, const struct server_reply *reply);
 
-/* JSON `{"error": "text"}` with the status; `text` must need no escaping. `fields` as in struct server_reply. */
-void server_reply_error(struct server_conn *conn, unsigned status, struct span fields, const char *text);
+/* JSON `{"error": "text"}` with the status; `text` must need no escaping. `fields` as in struct
+ * server_reply. */
+void server_reply_error(struct server_conn *conn, unsigned status, struct span fields,
+                        const char *text);
 
-/* Asks to be told, once, if the client goes away before the reply (the reply is still due). NULL takes it back. */
+/* Asks to be told, once, if the client goes away before the reply (the reply is still due). NULL
+ * takes it back. */
 void server_on_abandon(struct server_conn *conn, void (*abandoned)(void *arg), void *arg);
 
 /* The loop that the connection lives on. */
 struct loop *server_loop_of(const struct server_conn *conn);
 
-/* Every bound, with its default. A bound that is reached is answered where HTTP has a status for it, and counted. */
+/* Every bound, with its default. A bound that is reached is answered where HTTP has a status for
+ * it, and counted. */
 struct server_limits {
     struct http_limits head;
     uint64_t body_bytes;              /* 413 */
     uint32_t connections;             /* per server; one more is accepted and closed at once */
-    uint32_t requests_per_connection; /* 0: any number; the last one is answered with Connection: close */
+    uint32_t requests_per_connection; /* 0: any number; the last one is answered with Connection:
+                                         close */
     uint64_t head_ns;                 /* first byte of a head to its end: 408 and close */
     uint64_t body_ns;                 /* between arrivals of a body: 408 and close */
     uint64_t idle_ns;                 /* between requests: close */
     uint64_t write_ns;                /* a client that does not read: reset */
     uint64_t drain_ns;                /* after server_stop(): what is not done by then is cut */
 };
-#define SERVER_LIMITS_DEFAULT                                                                                          \
-    ((struct server_limits){                                                                                           \
-        .head = HTTP_LIMITS_DEFAULT,                                                                                   \
-        .body_bytes = 1 << 20,                                                                                         \
-        .connections = 65536,                                                                                          \
-        .head_ns = 10 * NS_PER_S,                                                                                      \
-        .body_ns = 10 * NS_PER_S,                                                                                      \
-        .idle_ns = 75 * NS_PER_S,                                                                                      \
-        .write_ns = 30 * NS_PER_S,                                                                                     \
-        .drain_ns = 10 * NS_PER_S,                                                                                     \
+#define SERVER_LIMITS_DEFAULT        \
+    ((struct server_limits){         \
+        .head = HTTP_LIMITS_DEFAULT, \
+        .body_bytes = 1 << 20,       \
+        .connections = 65536,        \
+        .head_ns = 10 * NS_PER_S,    \
+        .body_ns = 10 * NS_PER_S,    \
+        .idle_ns = 75 * NS_PER_S,    \
+        .write_ns = 30 * NS_PER_S,   \
+        .drain_ns = 10 * NS_PER_S,   \
     })
 
 /* One row per counter: name, help. accepted = open + closed; requests = replies + waiting. */
-#define SERVER_COUNTERS(X)                                                                                             \
-    X(accepted, "connections accepted")                                                                                \
-    X(closed, "connections closed")                                                                                    \
-    X(requests, "requests parsed and handed to an endpoint or refused")                                                \
-    X(replies, "replies given")                                                                                        \
-    X(replies_2xx, "replies with a 2xx status")                                                                        \
-    X(replies_4xx, "replies with a 4xx status")                                                                        \
-    X(replies_5xx, "replies with a 5xx status")                                                                        \
-    X(bad_requests, "requests refused by the parser")                                                                  \
-    X(abandoned, "requests whose client went away before the reply")                                                   \
-    X(timed_out_head, "connections closed: head deadline")                                                             \
-    X(timed_out_body, "connections closed: body deadline")                                                             \
-    X(timed_out_idle, "connections closed: idle deadline")                                                             \
-    X(timed_out_write, "connections closed: write deadline")                                                           \
-    X(over_connections, "connections refused: too many")                                                               \
-    X(accept_failures, "accepts that failed, descriptors exhausted among them")                                        \
-    X(resets, "connections lost to a reset or another socket error")                                                   \
-    X(received_bytes, "bytes received")                                                                                \
+#define SERVER_COUNTERS(X)                                                      \
+    X(accepted, "connections accepted")                                         \
+    X(closed, "connections closed")                                             \
+    X(requests, "requests parsed and handed to an endpoint or refused")         \
+    X(replies, "replies given")                                                 \
+    X(replies_2xx, "replies with a 2xx status")                                 \
+    X(replies_4xx, "replies with a 4xx status")                                 \
+    X(replies_5xx, "replies with a 5xx status")                                 \
+    X(bad_requests, "requests refused by the parser")                           \
+    X(abandoned, "requests whose client went away before the reply")            \
+    X(timed_out_head, "connections closed: head deadline")                      \
+    X(timed_out_body, "connections closed: body deadline")                      \
+    X(timed_out_idle, "connections closed: idle deadline")                      \
+    X(timed_out_write, "connections closed: write deadline")                    \
+    X(over_connections, "connections refused: too many")                        \
+    X(accept_failures, "accepts that failed, descriptors exhausted among them") \
+    X(resets, "connections lost to a reset or another socket error")            \
+    X(received_bytes, "bytes received")                                         \
     X(sent_bytes, "bytes sent")
 
-/* Written by the loop's thread only; any thread may read (each field is read and written as one relaxed atomic). */
+/* Written by the loop's thread only; any thread may read (each field is read and written as one
+ * relaxed atomic). */
 struct server_counters {
 #define X(name, help) uint64_t name;
     SERVER_COUNTERS(X)
@@ -106,18 +115,19 @@ struct server_counters {
 };
 
 struct server_config {
-    int listener;                  /* taken: closed by server_stop() */
+    int listener;                       /* taken: closed by server_stop() */
     const struct server_limits *limits; /* borrowed for the server's life */
     server_handler_f *handler;
     void *arg;
-    const char *server_field;      /* value of the Server field; NULL: none is sent */
+    const char *server_field; /* value of the Server field; NULL: none is sent */
 };
 
 /* On the loop's thread. NULL with `f` filled if memory is out. */
-struct server *server_start(struct loop *loop, const struct server_config *config, struct fail *f) MUST_USE;
+struct server *server_start(struct loop *loop, const struct server_config *config,
+                            struct fail *f) MUST_USE;
 
-/* Stops accepting, closes idle connections, lets requests that have begun finish (Connection: close) until drain_ns, then
- * calls `stopped` (once, from a later turn of the loop). */
+/* Stops accepting, closes idle connections, lets requests that have begun finish (Connection:
+ * close) until drain_ns, then calls `stopped` (once, from a later turn of the loop). */
 void server_stop(struct server *s, void (*stopped)(void *arg), void *arg);
 
 /* Frees what is left; after `stopped`. */

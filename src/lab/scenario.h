@@ -1,10 +1,9 @@
-/* Scenario files: INI, one scenario each. Sections name the parties, keys are the long names of their commands' options:
- *   [scenario]  name, summary, published (text shown beside the result), services = postgres, memcached
- *   [target]    mode, threads, ... of `serve`
- *   [upstream]  delay ... of `upstream`
- *   [load]      path, connections, rps-ramp, method, body, ... of `load`
- * Comments begin with ; or #. Errors name file, line, what was found and what was expected. The files in scenarios/ are
- * built into the binary as well. */
+/* Scenario files: INI, one scenario each. Sections name the parties, keys are the long names of
+ * their commands' options: [scenario]  name, summary, published (text shown beside the result),
+ * services = postgres, memcached [target]    mode, threads, ... of `serve` [upstream]  delay ... of
+ * `upstream` [load]      path, connections, rps-ramp, method, body, ... of `load` Comments begin
+ * with ; or #. Errors name file, line, what was found and what was expected. The files in
+ * scenarios/ are built into the binary as well. */
 #ifndef LAB_SCENARIO_H
 #define LAB_SCENARIO_H
 
@@ -21,18 +20,19 @@ struct scenario {
     char summary[256];
     char published[512];
     bool wants_postgres, wants_memcached;
-    char path[256];                 /* of the request, "/api/devices" */
+    char path[256]; /* of the request, "/api/devices" */
     struct target_config target;
     struct upstream_config upstream;
     struct load_config load;
 };
 
-/* `name` is a built-in name (test1), or the path of a file (with a slash or ending in .ini). Unknown: EXIT_USAGE with the
- * names there are and the nearest. */
+/* `name` is a built-in name (test1), or the path of a file (with a slash or ending in .ini).
+ * Unknown: EXIT_USAGE with the names there are and the nearest. */
 bool scenario_load(const char *name, struct scenario *s, struct fail *f) MUST_USE;
 
 /* Parses `text`; `where` stands for the file's name in messages. */
-bool scenario_parse(const char *where, struct span text, struct scenario *s, struct fail *f) MUST_USE;
+bool scenario_parse(const char *where, struct span text, struct scenario *s,
+                    struct fail *f) MUST_USE;
 
 /* The built-in ones in their order, NULL-terminated. */
 struct scenario_file {

@@ -1,6 +1,7 @@
-/* Private PostgreSQL and memcached for a run: made in a temporary folder, reached by Unix sockets there, configured like the
- * published ones in proportion to this machine, and stopped and removed whatever happens to this process: a keeper process,
- * forked before anything else, starts them and ends them when its pipe to us closes, by our exit, a signal or a crash. */
+/* Private PostgreSQL and memcached for a run: made in a temporary folder, reached by Unix sockets
+ * there, configured like the published ones in proportion to this machine, and stopped and removed
+ * whatever happens to this process: a keeper process, forked before anything else, starts them and
+ * ends them when its pipe to us closes, by our exit, a signal or a crash. */
 #ifndef LAB_SERVICES_H
 #define LAB_SERVICES_H
 
@@ -12,30 +13,33 @@
 
 struct services_config {
     bool wants_postgres, wants_memcached;
-    bool is_sync_commit_on;     /* synchronous_commit=on; off is what most published numbers used and is said in results */
-    unsigned max_connections;   /* of PostgreSQL: pool and a margin; at least 20 */
-    const cpu_set_t *cpus;      /* NULL: unpinned */
+    bool is_sync_commit_on; /* synchronous_commit=on; off is what most published numbers used and is
+                               said in results */
+    unsigned max_connections; /* of PostgreSQL: pool and a margin; at least 20 */
+    const cpu_set_t *cpus;    /* NULL: unpinned */
 };
 
 struct services {
     char folder[128];
-    char pg_uri[512];           /* for libpq; empty when not wanted */
-    char memcached[160];        /* path of the Unix socket; empty when not wanted */
+    char pg_uri[512];    /* for libpq; empty when not wanted */
+    char memcached[160]; /* path of the Unix socket; empty when not wanted */
     char pg_version[32], memcached_version[32];
-    pid_t pg_pid, memcached_pid;  /* roots of their process trees */
-    pid_t keeper;               /* private */
-    int keeper_fd;              /* private */
+    pid_t pg_pid, memcached_pid; /* roots of their process trees */
+    pid_t keeper;                /* private */
+    int keeper_fd;               /* private */
 };
 
-/* Whether the programs are installed (also outside PATH, where distributions put PostgreSQL's). On false `f` names what is
- * missing and the command that installs it (EXIT_LACKING). */
+/* Whether the programs are installed (also outside PATH, where distributions put PostgreSQL's). On
+ * false `f` names what is missing and the command that installs it (EXIT_LACKING). */
 bool services_available(bool wants_postgres, bool wants_memcached, struct fail *f);
 
-/* Blocks until both answer. As root the servers run as an unprivileged user, since PostgreSQL refuses root. On failure the
- * message carries the last lines of the server's own log. */
-bool services_start(struct services *s, const struct services_config *config, struct fail *f) MUST_USE;
+/* Blocks until both answer. As root the servers run as an unprivileged user, since PostgreSQL
+ * refuses root. On failure the message carries the last lines of the server's own log. */
+bool services_start(struct services *s, const struct services_config *config,
+                    struct fail *f) MUST_USE;
 
-/* Stops them and removes the folder; blocks until that is done. Harmless when nothing was started. */
+/* Stops them and removes the folder; blocks until that is done. Harmless when nothing was started.
+ */
 void services_stop(struct services *s);
 
 #endif

@@ -1,8 +1,8 @@
-/* The load generator: models (closed loop; open loop at a constant rate, on a ramp, in stages), its threads, and what they
- * measured. Every request is accounted for:
- *   sent = ok + errors + timeouts + unfinished        open loop: scheduled = sent + unsent
- * In open loop latency counts from the intended time, service time from the actual send; what timed out or was never sent
- * is in the latency histogram as a censored value (at least its timeout). See docs/LOAD.md for the models. */
+/* The load generator: models (closed loop; open loop at a constant rate, on a ramp, in stages), its
+ * threads, and what they measured. Every request is accounted for: sent = ok + errors + timeouts +
+ * unfinished        open loop: scheduled = sent + unsent In open loop latency counts from the
+ * intended time, service time from the actual send; what timed out or was never sent is in the
+ * latency histogram as a censored value (at least its timeout). See docs/LOAD.md for the models. */
 #ifndef LOAD_LOAD_H
 #define LOAD_LOAD_H
 
@@ -18,46 +18,48 @@
 
 /* What to do, as options and scenario files give it. */
 struct load_config {
-    uint32_t connections;        /* -c, 64 */
-    uint32_t threads;            /* -t, 1; connections are dealt to threads, remainder included */
-    uint64_t duration_ns;        /* -d, 10 s */
-    uint32_t requests;           /* -n, 0: by duration; closed loop only */
-    double rate;                 /* -r, 0: closed loop */
-    const char *ramp;            /* --rps-ramp; NULL: none, "": its default */
-    const char *stages;          /* --stages */
-    const char *method;          /* -m, NULL: GET, or POST when there is a body */
-    struct cli_texts headers;    /* -H "Name: value" */
-    const char *body;            /* -b TEXT or @FILE */
-    uint64_t timeout_ns;         /* -T, 5 s */
-    const char *cores;           /* --cores */
-    const char *json;            /* --json FILE */
-    bool is_quiet;               /* --quiet: no progress lines */
-    bool duration_was_set, rate_was_set, connections_was_set; /* given by the user (see struct option_row) */
+    uint32_t connections;     /* -c, 64 */
+    uint32_t threads;         /* -t, 1; connections are dealt to threads, remainder included */
+    uint64_t duration_ns;     /* -d, 10 s */
+    uint32_t requests;        /* -n, 0: by duration; closed loop only */
+    double rate;              /* -r, 0: closed loop */
+    const char *ramp;         /* --rps-ramp; NULL: none, "": its default */
+    const char *stages;       /* --stages */
+    const char *method;       /* -m, NULL: GET, or POST when there is a body */
+    struct cli_texts headers; /* -H "Name: value" */
+    const char *body;         /* -b TEXT or @FILE */
+    uint64_t timeout_ns;      /* -T, 5 s */
+    const char *cores;        /* --cores */
+    const char *json;         /* --json FILE */
+    bool is_quiet;            /* --quiet: no progress lines */
+    bool duration_was_set, rate_was_set,
+        connections_was_set; /* given by the user (see struct option_row) */
 };
-#define LOAD_CONFIG_DEFAULT                                                                                            \
-    ((struct load_config){                                                                                             \
-        .connections = 64,                                                                                             \
-        .threads = 1,                                                                                                  \
-        .duration_ns = 10 * NS_PER_S,                                                                                  \
-        .timeout_ns = 5 * NS_PER_S,                                                                                    \
+#define LOAD_CONFIG_DEFAULT           \
+    ((struct load_config){            \
+        .connections = 64,            \
+        .threads = 1,                 \
+        .duration_ns = 10 * NS_PER_S, \
+        .timeout_ns = 5 * NS_PER_S,   \
     })
 extern const struct option_row load_options[];
 
 /* What became of a request that failed; names are the JSON keys of CONTRACT section 3. */
-#define LOAD_ERRORS(X)                                                                                                 \
-    X(dns) X(connect) X(reset) X(bad_response) X(unexpected) X(status_3xx) X(status_4xx) X(status_5xx)
+#define LOAD_ERRORS(X) \
+    X(dns)             \
+    X(connect) X(reset) X(bad_response) X(unexpected) X(status_3xx) X(status_4xx) X(status_5xx)
 enum load_error {
 #define X(name) LOAD_ERROR_##name,
     LOAD_ERRORS(X)
 #undef X
-    LOAD_ERROR_COUNT
+        LOAD_ERROR_COUNT
 };
 extern const char *const load_error_names[LOAD_ERROR_COUNT];
 
 /* Counters of a second, or of a whole run. */
 struct load_counts {
-    uint64_t scheduled;          /* open loop: due so far */
-    uint64_t unsent;             /* due, never sent */
+    uint64_t scheduled; /* open loop: due so far */
+    uint64_t unsent;    /* due, never sent */
     uint64_t sent, ok, timeouts, unfinished;
     uint64_t errors[LOAD_ERROR_COUNT];
     uint64_t received_bytes;
@@ -65,20 +67,20 @@ struct load_counts {
 
 /* One second of a run. Percentiles are of the requests that ended in it. */
 struct load_second {
-    uint32_t t;                  /* seconds since the start, 1 for the first */
-    double length_s;             /* 1 but for the last */
-    double target_rps;           /* NAN in closed loop */
+    uint32_t t;        /* seconds since the start, 1 for the first */
+    double length_s;   /* 1 but for the last */
+    double target_rps; /* NAN in closed loop */
     struct load_counts counts;
     uint64_t p50_ns, p99_ns, p999_ns, max_ns;
     uint64_t send_lag_p99_ns;
     uint32_t connections_open, in_flight, backlog;
-    double client_cpu_pct;       /* of one core, summed over threads */
+    double client_cpu_pct; /* of one core, summed over threads */
 
     /* what the lab adds, NAN or 0 where it is not known */
     double cpu_pct, db_p99_us, cache_p99_us;
     uint64_t rss_bytes;
     double throttled_ms;
-    int pool;                    /* -1: unknown */
+    int pool; /* -1: unknown */
 };
 
 enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
@@ -86,17 +88,19 @@ enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
 struct load_result {
     char url[2560];
     char method[16];
-    bool is_open;                /* open loop */
-    const char *model;           /* "closed", "constant", "ramp", "stages" */
+    bool is_open;      /* open loop */
+    const char *model; /* "closed", "constant", "ramp", "stages" */
     bool is_interrupted;
-    int64_t started_us;          /* wall clock */
+    int64_t started_us; /* wall clock */
     double duration_s;
-    double target_rps;           /* NAN where there is none: closed loop, ramp */
-    double held_rps;             /* ramps and stages: the last rate that was held; NAN otherwise */
-    double quoted_rps;           /* ok per second, over the run, or over the held step of a ramp */
+    double target_rps; /* NAN where there is none: closed loop, ramp */
+    double held_rps;   /* ramps and stages: the last rate that was held; NAN otherwise */
+    double quoted_rps; /* ok per second, over the run, or over the held step of a ramp */
     struct load_counts counts;
-    struct hist *latency, *service; /* the whole run; in closed loop both are the same histogram's content */
-    struct hist *quoted_latency, *quoted_service; /* what percentiles are quoted from: the run's, or the held step's */
+    struct hist *latency,
+        *service; /* the whole run; in closed loop both are the same histogram's content */
+    struct hist *quoted_latency,
+        *quoted_service; /* what percentiles are quoted from: the run's, or the held step's */
     struct hist *send_lag;
     struct load_second *seconds;
     unsigned second_count;
@@ -109,32 +113,37 @@ struct load_result {
 
 /* Called on the collecting (calling) thread. Both optional. */
 struct load_watch {
-    void (*second)(void *arg, struct load_second *row); /* once a second, may fill the lab's fields */
-    bool (*stop)(void *arg);     /* asked often; true: end now, what is under way is unfinished, result is interrupted */
+    void (*second)(void *arg,
+                   struct load_second *row); /* once a second, may fill the lab's fields */
+    bool (*stop)(void *arg); /* asked often; true: end now, what is under way is unfinished, result
+                                is interrupted */
     void *arg;
 };
 
-/* What will be loaded; made from a URL and the configuration before anything starts, so that every mistake in it is said
- * before the first request. */
+/* What will be loaded; made from a URL and the configuration before anything starts, so that every
+ * mistake in it is said before the first request. */
 struct load_plan;
 
-/* `url` NULL: asks 127.0.0.1:8080/openapi.json what to load. Checks everything that can be known: URL, method, headers, body
- * file, rate, core list, -c against the descriptor limit. */
-struct load_plan *load_plan_new(const struct load_config *config, const char *url, struct fail *f) MUST_USE;
+/* `url` NULL: asks 127.0.0.1:8080/openapi.json what to load. Checks everything that can be known:
+ * URL, method, headers, body file, rate, core list, -c against the descriptor limit. */
+struct load_plan *load_plan_new(const struct load_config *config, const char *url,
+                                struct fail *f) MUST_USE;
 void load_plan_free(struct load_plan *plan);
 
 /* Threads run on these CPUs, one each, round robin, instead of on config->cores. */
 void load_plan_pin(struct load_plan *plan, const cpu_set_t *cpus);
 
-/* Runs the plan; blocks. False only if it could not start (no ring, no memory). A target that cannot be reached is a result
- * with errors. The result is freed with load_result_free(). */
-bool load_run(struct load_plan *plan, const struct load_watch *watch, struct load_result *result, struct fail *f) MUST_USE;
+/* Runs the plan; blocks. False only if it could not start (no ring, no memory). A target that
+ * cannot be reached is a result with errors. The result is freed with load_result_free(). */
+bool load_run(struct load_plan *plan, const struct load_watch *watch, struct load_result *result,
+              struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
 
 /* ok / (scheduled or sent, less unfinished), 1 if nothing was due. */
 double load_availability(const struct load_result *r, const struct load_counts *c);
 
-/* 0, 1 if no request succeeded, 5 if the verdict is INVALID; 130 when interrupted comes from the caller. */
+/* 0, 1 if no request succeeded, 5 if the verdict is INVALID; 130 when interrupted comes from the
+ * caller. */
 int load_exit_code(const struct load_result *r);
 
 #endif

@@ -1,6 +1,6 @@
-/* When is request k due? A schedule of rates over time, and the due time of each request as a pure function of its index,
- * in nanoseconds from the start: nothing accumulates, so nothing drifts, and threads share a schedule by taking every n-th
- * index. */
+/* When is request k due? A schedule of rates over time, and the due time of each request as a pure
+ * function of its index, in nanoseconds from the start: nothing accumulates, so nothing drifts, and
+ * threads share a schedule by taking every n-th index. */
 #ifndef LOAD_PACE_H
 #define LOAD_PACE_H
 
@@ -9,11 +9,12 @@
 
 #include "base/fail.h"
 
-/* From `begin_ns`, the rate goes linearly from `from` to `to` per second for `length_ns`. A held rate has from = to. */
+/* From `begin_ns`, the rate goes linearly from `from` to `to` per second for `length_ns`. A held
+ * rate has from = to. */
 struct pace_phase {
     uint64_t begin_ns, length_ns;
     double from, to;
-    double before;      /* requests due before this phase */
+    double before; /* requests due before this phase */
 };
 
 struct pace {
@@ -26,9 +27,9 @@ struct pace {
 /* Builds schedules; the caller frees with pace_free(). */
 void pace_constant(struct pace *p, double rate, uint64_t length_ns);
 
-/* "FROM:TO/PERIOD" linear, "FROM:TO:STEP/PERIOD" steps of PERIOD each until TO was held for one PERIOD; "" (the value left
- * out) is 1000 more every second for `length_ns`. If `length_ns` is longer than the ramp its last rate is held until then;
- * 0: the ramp's own length. */
+/* "FROM:TO/PERIOD" linear, "FROM:TO:STEP/PERIOD" steps of PERIOD each until TO was held for one
+ * PERIOD; "" (the value left out) is 1000 more every second for `length_ns`. If `length_ns` is
+ * longer than the ramp its last rate is held until then; 0: the ramp's own length. */
 bool pace_ramp(struct pace *p, const char *text, uint64_t length_ns, struct fail *f) MUST_USE;
 
 /* "10s:1000,30s:60000". */
@@ -38,7 +39,8 @@ bool pace_stages(struct pace *p, const char *text, struct fail *f) MUST_USE;
 void pace_scale(struct pace *p, uint64_t length_ns);
 void pace_free(struct pace *p);
 
-/* The due time of request k (k < total): the first ns at which k + 1 requests are due. Not decreasing in k. */
+/* The due time of request k (k < total): the first ns at which k + 1 requests are due. Not
+ * decreasing in k. */
 uint64_t pace_due_ns(const struct pace *p, uint64_t k);
 
 /* Requests due up to and including `ns`; the rate at `ns`. */

@@ -1,7 +1,8 @@
-/* A log-linear histogram of nanoseconds: three significant digits over 1 ns to one hour. A recorded value is reported as
- * the highest value of its bucket (but never above the greatest recorded), so that a percentile is at most 0.1 % above the
- * sorted sample's and never below it. Buckets are HdrHistogram's (lowest 1, highest 3.6e12, 3 digits), so that its
- * encoding is lossless. One thread writes; see hist_merge() for readers. */
+/* A log-linear histogram of nanoseconds: three significant digits over 1 ns to one hour. A recorded
+ * value is reported as the highest value of its bucket (but never above the greatest recorded), so
+ * that a percentile is at most 0.1 % above the sorted sample's and never below it. Buckets are
+ * HdrHistogram's (lowest 1, highest 3.6e12, 3 digits), so that its encoding is lossless. One thread
+ * writes; see hist_merge() for readers. */
 #ifndef METRICS_HIST_H
 #define METRICS_HIST_H
 
@@ -11,18 +12,18 @@
 #include "base/check.h"
 #include "base/text.h"
 
-#define HIST_MAX_NS 3600000000000ull  /* greater values are recorded as this one */
-#define HIST_SUB_BUCKETS 2048         /* linear part; each doubling above has half as many */
-#define HIST_BUCKETS (HIST_SUB_BUCKETS + 31 * (HIST_SUB_BUCKETS / 2))
+#define HIST_MAX_NS      3600000000000ull /* greater values are recorded as this one */
+#define HIST_SUB_BUCKETS 2048             /* linear part; each doubling above has half as many */
+#define HIST_BUCKETS     (HIST_SUB_BUCKETS + 31 * (HIST_SUB_BUCKETS / 2))
 
 struct hist {
-    uint64_t count, min, max;  /* min is UINT64_MAX when empty */
-    long double sum;           /* of the values as recorded, exact enough for a mean */
+    uint64_t count, min, max; /* min is UINT64_MAX when empty */
+    long double sum;          /* of the values as recorded, exact enough for a mean */
     uint64_t buckets[HIST_BUCKETS];
 };
 
-struct hist *hist_new(void);          /* empty; never NULL. Freed with free(3). */
-void hist_clear(struct hist *h);      /* cost: the part that was touched */
+struct hist *hist_new(void);     /* empty; never NULL. Freed with free(3). */
+void hist_clear(struct hist *h); /* cost: the part that was touched */
 
 /* Index of the bucket of a value, in [0, HIST_BUCKETS); lowest and highest value of a bucket. */
 unsigned hist_bucket(uint64_t ns);
@@ -35,15 +36,16 @@ void hist_record_n(struct hist *h, uint64_t ns, uint64_t times);
 /* Adds `from` to `to`: the histogram of the union, exactly. */
 void hist_merge(struct hist *to, const struct hist *from);
 
-/* The value at or below which `percent` (0 to 100) of the records lie; 0 when empty. 100 gives max. */
+/* The value at or below which `percent` (0 to 100) of the records lie; 0 when empty. 100 gives max.
+ */
 uint64_t hist_percentile(const struct hist *h, double percent);
 double hist_mean(const struct hist *h);
 
 /* How many records are at or below `ns`, to the resolution of the buckets. */
 uint64_t hist_count_below(const struct hist *h, uint64_t ns);
 
-/* HdrHistogram V2 compressed encoding in base64 ("HISTFAAAA..."), unit ns, appended to `t`; and back. hist_decode() returns
- * false on anything that is not such a text or has other parameters. */
+/* HdrHistogram V2 compressed encoding in base64 ("HISTFAAAA..."), unit ns, appended to `t`; and
+ * back. hist_decode() returns false on anything that is not such a text or has other parameters. */
 void hist_encode(const struct hist *h, struct text *t);
 bool hist_decode(struct hist *h, struct span text) MUST_USE;
 

@@ -22,21 +22,22 @@ struct address {
 
 #define ADDRESS_TEXT_BYTES 128
 
-/* Reads where to listen: "127.0.0.1:8080", "[::1]:8080", ":8080" (every address), "localhost:8080", "unix:/path".
- * Port 0 means a free one. EXIT_USAGE with what was expected. */
+/* Reads where to listen: "127.0.0.1:8080", "[::1]:8080", ":8080" (every address), "localhost:8080",
+ * "unix:/path". Port 0 means a free one. EXIT_USAGE with what was expected. */
 bool address_parse(const char *text, struct address *a, struct fail *f) MUST_USE;
 
-/* Looks a host name or literal up (getaddrinfo(3), blocking: at start only). Up to `max` addresses; returns how many, 0
- * with `f` filled. */
+/* Looks a host name or literal up (getaddrinfo(3), blocking: at start only). Up to `max` addresses;
+ * returns how many, 0 with `f` filled. */
 int address_resolve(const char *host, uint16_t port, struct address *a, int max, struct fail *f);
 
 /* "127.0.0.1:8080", "[::1]:8080", "unix:/path"; returns `out`. */
 const char *address_text(const struct address *a, char out[ADDRESS_TEXT_BYTES]);
 uint16_t address_port(const struct address *a); /* 0 for a Unix socket */
 
-/* A non-blocking listening socket. With `share` several threads may each have one for the same TCP address
- * (SO_REUSEPORT); the first call with port 0 fills the chosen port into `a`. An old Unix socket that nobody listens on is
- * replaced. -1 with `f` filled (EXIT_FAILED: "port 8080 is taken: ..."). */
+/* A non-blocking listening socket. With `share` several threads may each have one for the same TCP
+ * address (SO_REUSEPORT); the first call with port 0 fills the chosen port into `a`. An old Unix
+ * socket that nobody listens on is replaced. -1 with `f` filled (EXIT_FAILED: "port 8080 is taken:
+ * ..."). */
 int sock_listen(struct address *a, bool share, int backlog, struct fail *f) MUST_USE;
 
 /* A non-blocking socket for a connection to `a`, TCP_NODELAY set. -errno on failure. */

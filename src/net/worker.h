@@ -1,5 +1,5 @@
-/* A thread with a loop: started, pinned, stopped and joined; its CPU time can be read at any time. Signals are blocked on
- * workers; the main thread takes them. */
+/* A thread with a loop: started, pinned, stopped and joined; its CPU time can be read at any time.
+ * Signals are blocked on workers; the main thread takes them. */
 #ifndef NET_WORKER_H
 #define NET_WORKER_H
 
@@ -15,14 +15,17 @@ struct worker {
     struct loop loop;
     pthread_t thread;
     bool is_started;
-    uint64_t cpu_ns_at_end;  /* kept by worker_join() */
+    uint64_t cpu_ns_at_end; /* kept by worker_join() */
 
     /* set by the owner before worker_start() */
-    char name[16];           /* shown by ps -L and top -H */
-    cpu_set_t cpus;          /* where it may run; empty: wherever the process may */
+    char name[16];  /* shown by ps -L and top -H */
+    cpu_set_t cpus; /* where it may run; empty: wherever the process may */
     struct ring_config ring;
-    bool (*begin)(struct worker *w, struct fail *f); /* on the thread, loop open; false ends the thread, start fails */
-    void (*end)(struct worker *w);                   /* on the thread, after the last turn, loop still open; optional */
+    bool (*begin)(
+        struct worker *w,
+        struct fail *f); /* on the thread, loop open; false ends the thread, start fails */
+    void (*end)(
+        struct worker *w); /* on the thread, after the last turn, loop still open; optional */
     void *arg;
 
     /* private to worker.c */
@@ -35,7 +38,8 @@ struct worker {
 /* Starts the thread, opens its loop and calls `begin` there; returns when that is done. */
 bool worker_start(struct worker *w, struct fail *f) MUST_USE;
 
-/* Calls `on_stop` on the worker's thread; it arranges that loop_stop() is called sooner or later. Any thread. */
+/* Calls `on_stop` on the worker's thread; it arranges that loop_stop() is called sooner or later.
+ * Any thread. */
 void worker_stop(struct worker *w, void (*on_stop)(struct worker *w));
 
 /* Waits for the thread's end. */

@@ -1,5 +1,6 @@
-/* The result document of CONTRACT section 3 ("iubench-result/1"): made from what was measured, written to a file, and shown
- * as a table on the terminal. The JSON is libjansson's; its schema is docs/result.schema.json. */
+/* The result document of CONTRACT section 3 ("iubench-result/1"): made from what was measured,
+ * written to a file, and shown as a table on the terminal. The JSON is libjansson's; its schema is
+ * docs/result.schema.json. */
 #ifndef REPORT_RESULT_H
 #define REPORT_RESULT_H
 
@@ -19,11 +20,11 @@ struct result_target {
 
 struct result {
     int argc;
-    char **argv;                   /* the command line */
-    const char *scenario;          /* "test2"; "load" for plain loads */
-    const char *services;          /* "managed", "external", "embedded", "none" */
-    const char *store, *cache;     /* as storage_store_text(); NULL: not ours */
-    const char *pinning;           /* "target 0, client 1, services unpinned"; NULL: not pinned */
+    char **argv;               /* the command line */
+    const char *scenario;      /* "test2"; "load" for plain loads */
+    const char *services;      /* "managed", "external", "embedded", "none" */
+    const char *store, *cache; /* as storage_store_text(); NULL: not ours */
+    const char *pinning;       /* "target 0, client 1, services unpinned"; NULL: not pinned */
     bool is_interrupted;
     const struct result_target *targets;
     unsigned target_count;
@@ -32,11 +33,12 @@ struct result {
 /* The document; freed with json_decref(). */
 json_t *result_json(const struct result *r);
 
-/* Writes it to `path`, by way of a temporary file beside it, so that a reader never sees half of it. */
+/* Writes it to `path`, by way of a temporary file beside it, so that a reader never sees half of
+ * it. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
 
-/* The summary for a person: the first line is the one that matters; fits one screen. `color` when the stream is a terminal
- * and NO_COLOR is unset. */
+/* The summary for a person: the first line is the one that matters; fits one screen. `color` when
+ * the stream is a terminal and NO_COLOR is unset. */
 void result_print(const struct result *r, FILE *to, bool color);
 
 /* The line of one second, for standard error while a run goes on. */

@@ -1,5 +1,5 @@
-/* The benchmark target: the endpoints of CONTRACT section 1 on a loop per core, with storage, a fib pool and an upstream
- * behind them. `iubench serve` and `iubench run` start it. */
+/* The benchmark target: the endpoints of CONTRACT section 1 on a loop per core, with storage, a fib
+ * pool and an upstream behind them. `iubench serve` and `iubench run` start it. */
 #ifndef TARGET_TARGET_H
 #define TARGET_TARGET_H
 
@@ -15,15 +15,15 @@
 enum target_mode { MODE_ALL, MODE_STATIC, MODE_FIB, MODE_PROXY, MODE_POST, MODE_DB };
 
 struct target_config {
-    struct storage_config storage;   /* at offset 0, for storage_options */
-    int mode;                        /* enum target_mode */
-    const char *listen;              /* ADDR:PORT or unix:PATH */
-    const char *metrics;             /* ADDR:PORT of a metrics page of its own; NULL: none */
-    uint32_t threads;                /* 0: the CPUs in the mask */
-    const char *cores;               /* core list; NULL: not pinned */
-    const char *upstream;            /* URL; NULL: a built-in one when the mode needs it */
+    struct storage_config storage; /* at offset 0, for storage_options */
+    int mode;                      /* enum target_mode */
+    const char *listen;            /* ADDR:PORT or unix:PATH */
+    const char *metrics;           /* ADDR:PORT of a metrics page of its own; NULL: none */
+    uint32_t threads;              /* 0: the CPUs in the mask */
+    const char *cores;             /* core list; NULL: not pinned */
+    const char *upstream;          /* URL; NULL: a built-in one when the mode needs it */
     uint64_t upstream_timeout_ns;
-    uint64_t upstream_delay_ns;      /* of the built-in one */
+    uint64_t upstream_delay_ns; /* of the built-in one */
     uint32_t fib_max, fib_threads, fib_queue;
     struct server_limits limits;
 };
@@ -45,9 +45,11 @@ bool target_is_embedded(const struct target *t);
 /* CPU time of its threads so far, fib pool included, built-in upstream excluded; ns. */
 uint64_t target_cpu_ns(const struct target *t);
 
-/* Latencies of inserts and sets since the start, all threads (merged into the two given histograms). */
+/* Latencies of inserts and sets since the start, all threads (merged into the two given
+ * histograms). */
 void target_storage_latency(const struct target *t, struct hist *store, struct hist *cache);
-int target_pool(const struct target *t); /* open database connections, -1 where there is no database */
+int target_pool(
+    const struct target *t); /* open database connections, -1 where there is no database */
 
 /* Drains and stops; blocks; frees. */
 void target_stop(struct target *t);
