@@ -32,7 +32,7 @@ struct worker {
     struct task stop_task;
     void (*on_stop)(struct worker *w);
     struct fail fail;
-    bool is_ready;
+    int start_outcome;
 };
 
 /* Starts the thread, opens its loop and calls `begin` there; returns when that is done. */
@@ -45,7 +45,7 @@ void worker_stop(struct worker *w, void (*on_stop)(struct worker *w));
 /* Waits for the thread's end. */
 void worker_join(struct worker *w);
 
-/* CPU time used so far, in ns; also after the end. Any thread. */
+/* CPU time used so far, in ns; also after worker_join(). By the thread that starts and joins. */
 uint64_t worker_cpu_ns(const struct worker *w);
 
 #endif
