@@ -96,6 +96,16 @@ void loop_hook_add(struct loop *l, struct loop_hook *h)
     *end = h;
 }
 
+void loop_hook_remove(struct loop *l, struct loop_hook *h)
+{
+    for (struct loop_hook **at = &l->hooks; *at; at = &(*at)->next) {
+        if (*at == h) {
+            *at = h->next;
+            return;
+        }
+    }
+}
+
 void loop_defer(struct loop *l, struct task *t)
 {
     if (t->is_queued)

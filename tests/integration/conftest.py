@@ -24,8 +24,8 @@ def needs_memcached():
 
 @pytest.fixture(scope="session")
 def build_folder():
-    """Where the programs under test were built: IUBENCH_BUILD, by default build/."""
-    return os.path.join(ROOT, os.environ.get("IUBENCH_BUILD", "build"))
+    """Where the programs under test were built: beside the program that IUBENCH names."""
+    return os.path.dirname(os.environ.get("IUBENCH", os.path.join(ROOT, "build", "iubench")))
 
 
 @pytest.fixture(scope="session")
