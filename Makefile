@@ -99,7 +99,7 @@ $(B)/libiubench.a: $(PARTS)
 	@echo "  AR     $@"
 	$(Q)$(AR) rcs $@ $^
 
-$(B)/%.o: %.c | $(B)/gen/version.h
+$(B)/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
 	@echo "  CC     $@"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
@@ -119,6 +119,13 @@ $(B)/gen/version.h: FORCE
 	@suffix=; if [ -e .git ] && ! git describe --exact-match --match v$(VERSION) >/dev/null 2>&1; \
 		then suffix=$$(git rev-parse --short=7 HEAD 2>/dev/null | sed 's/^/+g/'); fi; \
 		echo "#define IUBENCH_VERSION \"$(VERSION)$$suffix\"" > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# The scenarios as C strings, one row a file; written only when it changes.
+$(B)/gen/scenario_files.inc: FORCE
+	@mkdir -p $(@D)
+	@for f in $(sort $(wildcard scenarios/*.ini)); do echo "{\"$$(basename $$f .ini)\", SPAN("; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 -include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) \
@@ -146,7 +153,7 @@ unit: ## run the unit tests
 integration: ## run the tests that start ./iubench, PostgreSQL and memcached
 	@tests/run build integration
 
-lint: $(B)/gen/version.h ## check includes, banned words, format, function length, comments
+lint: $(B)/gen/version.h $(B)/gen/scenario_files.inc ## check includes, banned words, format, function length, comments
 	@CC='$(CC)' CLANG='$(CLANG)' FLAGS='$(CPPFLAGS) $(CFLAGS)' tools/lint
 
 test-programs: $(UNIT) $(INTEGRATION)
@@ -184,7 +191,7 @@ $(B)/fuzz/libiubench.a: $(PARTS:$(B)/%=$(B)/fuzz/%)
 	@echo "  AR     $@"
 	$(Q)$(AR) rcs $@ $^
 
-$(B)/fuzz/%.o: %.c | $(B)/gen/version.h
+$(B)/fuzz/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
 	@echo "  CLANG  $@"
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) $(FUZZ_SAN) -MMD -MP -c -o $@ $<
