@@ -4,10 +4,7 @@
 
 #include <stdlib.h>
 
-static void add(uint64_t *counter, uint64_t change)
-{
-    __atomic_store_n(counter, *counter + change, __ATOMIC_RELAXED);
-}
+#include "metrics/counter.h"
 
 void ledger_open(struct store_counters *c, uint32_t pool)
 {
@@ -22,15 +19,15 @@ void ledger_close(struct store_counters *c)
 
 void ledger_begin(struct store_counters *c)
 {
-    add(&c->inserts, 1);
-    add(&c->in_flight, 1);
+    counter_add(&c->inserts, 1);
+    counter_add(&c->in_flight, 1);
 }
 
 void ledger_end(struct store_counters *c, enum store_outcome outcome, uint64_t latency_ns)
 {
     CHECK(outcome < STORE_OUTCOMES && c->in_flight > 0);
-    add(&c->in_flight, (uint64_t)-1);
-    add(&c->outcomes[outcome], 1);
+    counter_add(&c->in_flight, (uint64_t)-1);
+    counter_add(&c->outcomes[outcome], 1);
     if (outcome == STORE_DONE)
         hist_record(c->latency, latency_ns);
 }
@@ -42,5 +39,5 @@ void ledger_connections(struct store_counters *c, int change)
 
 void ledger_reconnected(struct store_counters *c)
 {
-    add(&c->reconnects, 1);
+    counter_add(&c->reconnects, 1);
 }

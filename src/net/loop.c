@@ -98,12 +98,11 @@ void loop_hook_add(struct loop *l, struct loop_hook *h)
 
 void loop_hook_remove(struct loop *l, struct loop_hook *h)
 {
-    for (struct loop_hook **at = &l->hooks; *at; at = &(*at)->next) {
-        if (*at == h) {
-            *at = h->next;
-            return;
-        }
-    }
+    struct loop_hook **at = &l->hooks;
+    while (*at && *at != h)
+        at = &(*at)->next;
+    if (*at)
+        *at = h->next;
 }
 
 void loop_defer(struct loop *l, struct task *t)
