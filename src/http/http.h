@@ -28,6 +28,7 @@ enum http_method {
     HTTP_OTHER, /* a valid token that is none of them: 501 (RFC 9110 section 15.6.2) */
 };
 const char *http_method_name(enum http_method m); /* "GET"; HTTP_OTHER gives "?" */
+/* By its exact name. False, and *m is HTTP_OTHER, for one that is none of them. */
 bool http_method_from(struct span name, enum http_method *m);
 
 /* Bounds on a head. What is over them is refused with the status in brackets. */
@@ -37,8 +38,11 @@ struct http_limits {
     uint32_t head_bytes; /* the whole head including the line and the empty line [431] */
     uint16_t fields;     /* [431] */
 };
-#define HTTP_LIMITS_DEFAULT \
-    ((struct http_limits){.line_bytes = 8192, .head_bytes = 8192 + 16384, .fields = 100})
+/* An initialiser. */
+#define HTTP_LIMITS_DEFAULT                                           \
+    {                                                                 \
+        .line_bytes = 8192, .head_bytes = 8192 + 16384, .fields = 100 \
+    }
 
 /* Bytes within a head, as offsets, because the buffer that holds the head may move while it is
  * still incomplete. */
@@ -69,6 +73,7 @@ struct http_head {
 
     uint64_t content_length; /* valid when has_length */
     bool has_length, has_chunked, has_host, has_transfer_encoding;
+    bool has_other_coding;          /* private: a transfer coding that is not known */
     bool has_close, has_keep_alive; /* tokens of Connection */
     bool expects_continue;          /* Expect: 100-continue */
     struct http_part content_type, location, retry_after;

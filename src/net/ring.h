@@ -20,8 +20,8 @@
 
 struct op;
 
-/* Called once per completion, from ring_turn() only. `res` is the result or -errno; `flags` are for
- * ring_more() and the ring_lent() calls. */
+/* Called once per completion, from ring_complete() only. `res` is the result or -errno; `flags` are
+ * for ring_more() and the ring_lent() calls. */
 typedef void op_done_f(struct op *op, int res, unsigned flags);
 
 struct op {
@@ -60,7 +60,7 @@ struct ring {
     } stage[2]; /* the one being filled and the one whose sends are being confirmed */
     unsigned filling;
     uint64_t ops_in_kernel;
-    uint64_t turns, completions, stale, no_buffers, overflows; /* counters, for reports */
+    uint64_t turns, completions, stale, overflows; /* counters, for reports */
 };
 
 /* Creates the ring on the thread that will use it. On failure `f` says why (sysctl, seccomp,
@@ -68,9 +68,15 @@ struct ring {
 bool ring_open(struct ring *r, const struct ring_config *config, struct fail *f) MUST_USE;
 void ring_close(struct ring *r);
 
-/* Submits what was queued, waits until a completion is there or `wait_ns` is over (0: does not
- * wait), then calls the `done` of every completion that is there. Never recursive. */
-void ring_turn(struct ring *r, uint64_t wait_ns);
+/* One turn is ring_enter(), then ring_complete(). ring_enter() submits what was queued and waits
+ * until a completion is there or `wait_ns` is over (0: does not wait; RING_FOREVER). */
+#define RING_FOREVER UINT64_MAX
+void ring_enter(struct ring *r, uint64_t wait_ns);
+
+/* Calls the `done` of every completion that is there: those of ring_send_now() first, so that
+ * nobody acts on an answer to bytes that did not leave; the others in the order in which the kernel
+ * posted them. Never recursive. */
+void ring_complete(struct ring *r);
 
 /* --- operations: each needs op->in_kernel false and sets it, except where said --- */
 
@@ -91,7 +97,7 @@ static inline bool ring_more(unsigned flags)
 }
 
 /* Sends without waiting, in the kernel's submission path. Success posts no completion and is
- * certain once the following ring_turn() has returned from the kernel; only failure calls `done`:
+ * certain once the following ring_enter() has returned; only failure calls `done`:
  * res is the number of bytes that did fit (short), or -EAGAIN if none did, or another error. Does
  * not set op->in_kernel, and the op must not be used for another send until the turn after. `bytes`
  * must stay until then: use ring_stage(), or memory that never changes. (MSG_DONTWAIT makes the
@@ -115,10 +121,6 @@ void ring_read_event(struct ring *r, struct op *op, int fd, uint64_t *value);
 /* Asks the kernel to end `victim`, which then completes with -ECANCELED (or had completed already).
  * No completion of its own. */
 void ring_cancel(struct ring *r, struct op *victim);
-
-/* Shuts the socket down for writing (SHUT_WR) or both ways (SHUT_RDWR), after the sends queued
- * before it. No completion. */
-void ring_shutdown(struct ring *r, int fd, int how);
 
 /* Closes the descriptor, after what was queued before it. No completion; no operation may be in the
  * kernel for it. */

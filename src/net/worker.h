@@ -21,18 +21,17 @@ struct worker {
     char name[16];  /* shown by ps -L and top -H */
     cpu_set_t cpus; /* where it may run; empty: wherever the process may */
     struct ring_config ring;
-    bool (*begin)(
-        struct worker *w,
-        struct fail *f); /* on the thread, loop open; false ends the thread, start fails */
-    void (*end)(
-        struct worker *w); /* on the thread, after the last turn, loop still open; optional */
+    /* On the thread, its loop open; false ends the thread and makes the start fail. Optional. */
+    bool (*begin)(struct worker *w, struct fail *f);
+    /* On the thread, after the last turn, its loop still open. Optional. */
+    void (*end)(struct worker *w);
     void *arg;
 
     /* private to worker.c */
     struct task stop_task;
     void (*on_stop)(struct worker *w);
     struct fail fail;
-    bool is_ready;
+    int start_outcome;
 };
 
 /* Starts the thread, opens its loop and calls `begin` there; returns when that is done. */
@@ -45,7 +44,7 @@ void worker_stop(struct worker *w, void (*on_stop)(struct worker *w));
 /* Waits for the thread's end. */
 void worker_join(struct worker *w);
 
-/* CPU time used so far, in ns; also after the end. Any thread. */
+/* CPU time used so far, in ns; also after worker_join(). By the thread that starts and joins. */
 uint64_t worker_cpu_ns(const struct worker *w);
 
 #endif
