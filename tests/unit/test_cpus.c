@@ -10,6 +10,9 @@
 
 #include "base/cpus.h"
 
+/* The core that main() takes out of this process's mask; -1 where there is only one. */
+static int excluded = -1;
+
 static cpu_set_t set_of(const int *cpus, int count)
 {
     cpu_set_t set;
@@ -114,6 +117,25 @@ static void test_no_such_core(void **state)
     }
 }
 
+/* A core that is there but not in the mask is refused as such. */
+static void test_excluded_core(void **state)
+{
+    (void)state;
+    char text[64], expected[512], usable[CPUS_TEXT_BYTES];
+    struct fail f;
+    cpu_set_t set;
+    if (excluded < 0)
+        skip();
+    cpus_text(cpus_given(), usable);
+    snprintf(text, sizeof text, "%d", excluded);
+    snprintf(expected, sizeof expected,
+             "core %d is outside the affinity mask of this process: expected cores of %s", excluded,
+             usable);
+    assert_false(cpus_parse(text, &set, &f));
+    assert_string_equal(f.text, expected);
+    assert_int_equal(f.exit, EXIT_USAGE);
+}
+
 static void *pin_and_ask(void *ok)
 {
     int cpu = cpus_nth(cpus_given(), 0);
@@ -143,10 +165,18 @@ static void test_pin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),   cmocka_unit_test(test_text_cut),
-        cmocka_unit_test(test_nth),    cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_syntax), cmocka_unit_test(test_no_such_core),
-        cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_text),          cmocka_unit_test(test_text_cut),
+        cmocka_unit_test(test_nth),           cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_syntax),        cmocka_unit_test(test_no_such_core),
+        cmocka_unit_test(test_excluded_core), cmocka_unit_test(test_pin),
     };
+    /* Before anything asks for the mask, which is read once. */
+    cpu_set_t mask;
+    if (!sched_getaffinity(0, sizeof mask, &mask) && CPU_COUNT(&mask) > 1) {
+        excluded = cpus_nth(&mask, CPU_COUNT(&mask) - 1);
+        CPU_CLR(excluded, &mask);
+        if (sched_setaffinity(0, sizeof mask, &mask))
+            excluded = -1;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <math.h>
 #include <pthread.h>
+#include <zlib.h>
 #include <cmocka.h>
 
 #include "base/clock.h"
@@ -362,6 +363,62 @@ static void test_refused(void **state)
     free(empty);
 }
 
+/* The text around `counts` that hist_encode() would write. */
+static void wrap(const uint8_t *counts, size_t len, struct text *t)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t plain[128] = {0x1c, 0x84, 0x93, 0x13, 0, 0, 0, (uint8_t)len, 0, 0, 0, 0, 0, 0, 0, 3};
+    uint8_t packed[512] = {0x1c, 0x84, 0x93, 0x14};
+    uLongf packed_len = sizeof packed - 8;
+    plain[23] = 1;
+    memcpy(plain + 24, "\x00\x00\x03\x46\x30\xb8\xa0\x00\x3f\xf0", 10);
+    memcpy(plain + 40, counts, len);
+    assert_int_equal(compress(packed + 8, &packed_len, plain, 40 + len), Z_OK);
+    packed[7] = (uint8_t)packed_len;
+    for (size_t bit = 0; bit < 8 * (8 + packed_len); bit += 6) {
+        unsigned pair = packed[bit / 8] * 256u + packed[bit / 8 + 1];
+        text_add(t, (struct span){&digits[pair >> (10 - bit % 8) & 63], 1});
+    }
+    while (t->len % 4)
+        text_add(t, SPAN("="));
+}
+
+/* Counts that end within a number, reach beyond the last bucket or are too many are refused. */
+static void test_crafted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *counts;
+        size_t len;
+        bool is_good;
+    } rows[] = {
+        {"\x02", 1, true},                                  /* 1 */
+        {"\x02\x80", 2, false},                             /* ends within a number */
+        {"\xfe\x8f\x04\x02", 4, true},                      /* 33 791 in bucket 0, 1 */
+        {"\xfd\x8f\x04\x02", 4, true},                      /* 33 791 empty, 1: the last */
+        {"\xfd\x8f\x04\x02\x02", 5, false},                 /* and one beyond it */
+        {"\xff\x8f\x04", 3, true},                          /* 33 792 empty: all of them */
+        {"\x81\x90\x04", 3, false},                         /* 33 793 empty */
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff", 9, false}, /* 2^63 empty */
+        {"\xfe\xff\xff\xff\xff\xff\xff\xff\xff", 9, true},  /* 2^63 - 1 in bucket 0 */
+        {"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10, false},
+        {"", 0, true},
+    };
+    struct hist *h = hist_new();
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct text t = {0};
+        wrap((const uint8_t *)rows[i].counts, rows[i].len, &t);
+        if (hist_decode(h, text_span(&t)) != rows[i].is_good)
+            fail_msg("row %u", i);
+        text_free(&t);
+    }
+    char *endless = malloc(1 << 20);
+    memset(endless, 'A', 1 << 20);
+    assert_false(hist_decode(h, (struct span){endless, 1 << 20}));
+    free(endless);
+    free(h);
+}
+
 /* Whatever single character of a good text is changed, it is refused; but for the few bits that
  * deflate leaves unused, and then what is read is right. */
 static void test_damaged(void **state)
@@ -401,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_extreme_counts),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_crafted),
         cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
