@@ -223,14 +223,32 @@ static int read_expect(struct http_head *h, struct span value)
     return 0;
 }
 
-/* `lower` is in lower case and at least four bytes long; `name` is a token, in which setting bit 5
- * makes no two different characters of field names equal. */
-static inline bool is_name(const char *name, const char *lower, size_t len)
+/* Words with letters in lower case. Setting bit 5 makes no two field names equal that are not: of
+ * a token's characters only letters, '^' and '_' change, and no known name has '~' or DEL. */
+static inline uint64_t lower_eight(const char *p)
 {
-    for (size_t i = 0; i < len; i++)
-        if ((name[i] | 0x20) != lower[i])
-            return false;
-    return true;
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word | UINT64_C(0x2020202020202020);
+}
+
+static inline uint32_t lower_four(const char *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word | UINT32_C(0x20202020);
+}
+
+/* `name` is a token and as long as `known`, which is in lower case and 4 to 24 bytes long: words
+ * that overlap cover it. */
+static inline bool is_name(const char *name, const char *known, size_t len)
+{
+    if (len < 8)
+        return lower_four(name) == lower_four(known) &&
+               lower_four(name + len - 4) == lower_four(known + len - 4);
+    return lower_eight(name) == lower_eight(known) &&
+           lower_eight(name + len - 8) == lower_eight(known + len - 8) &&
+           (len <= 16 || lower_eight(name + 8) == lower_eight(known + 8));
 }
 #define IS_NAME(name, literal) is_name((name), (literal), sizeof(literal) - 1)
 
