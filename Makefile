@@ -208,7 +208,7 @@ $(REPLAYS): $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/lib
 # --- benchmarks -------------------------------------------------------------------------------------
 
 bench: all bench-programs ## server CPU per request and client rate beside nginx, wrk and the bare floor
-	@tools/bench/run $(BENCH_OPTIONS)
+	@tools/bench/run --build $(B) $(BENCH_OPTIONS)
 
 bench-programs: $(BENCH)
 
