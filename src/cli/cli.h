@@ -35,7 +35,8 @@ struct option_row {
     char letter;      /* short name or 0 */
     enum option_kind kind;
     size_t at;
-    const char *metavar; /* "N", "DURATION", "ADDR:PORT"; NULL for flags */
+    const char *metavar; /* "N", "DURATION", "ADDR:PORT"; NULL for flags, and for choices, whose
+                            help then lists them */
     const char *help;    /* one sentence without a full stop; the default is in it when there is one
                             worth showing */
     bool is_value_optional; /* the next word is its value only if it begins with a digit; else ""
@@ -62,15 +63,16 @@ struct command {
 
 enum cli_outcome { CLI_RUN, CLI_HELP_SHOWN, CLI_BAD };
 
-/* Reads options and arguments into `config`. `--help` prints help and gives CLI_HELP_SHOWN. GNU
- * style: `--name=value`,
+/* Reads options and arguments into `config`; what these point at is never freed. `--help` and `-h`
+ * (unless a row has that letter) print help and give CLI_HELP_SHOWN. GNU style: `--name=value`,
  * `--name value`, `-c 64`, `-c64`, `--` ends options, options and arguments may be mixed,
- * unambiguous prefixes are not accepted. Unknown: EXIT_USAGE with the nearest right spelling. */
+ * unambiguous prefixes are not accepted. As with getopt_long(3) a value that is due is the next
+ * word, even one that begins with a dash. Unknown: EXIT_USAGE with the nearest right spelling. */
 enum cli_outcome cli_parse(const struct command *c, int argc, char **argv, void *config,
                            struct cli_texts *arguments, struct fail *f);
 
-/* Sets one option by its name, as scenario files do. `where` ("test1.ini:12") goes before a
- * message. */
+/* Sets one option by its name, as scenario files do; flags take yes or no. Copies `value`. The
+ * message begins with the name; the caller puts "test1.ini:12" before it with fail_prefix(). */
 bool cli_set(const struct option_row *const *tables, void *config, const char *name,
              const char *value, struct fail *f) MUST_USE;
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/span.h"
 #include "http/http.h"
 #include "net/loop.h"
@@ -71,11 +72,11 @@ struct client {
     enum http_method method;
     enum client_error error;
     int error_code;
-    char *carry; /* bytes of an incomplete head; NULL mostly */
-    uint32_t carry_len, carry_room;
-    char *unsent;       /* what a full socket did not take; NULL mostly */
-    uint64_t sent_turn; /* the loop turn of the last unconfirmed send */
-    struct span queued; /* that send */
+    struct bytes input; /* an incomplete head; empty mostly */
+    struct bytes unsent,
+        held; /* what a full socket did not take: the kernel's, and what waits behind it */
+    uint64_t sent_turn; /* the turn that submits the last send */
+    struct span sent;   /* that send */
     struct task later;
 };
 

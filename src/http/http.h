@@ -28,6 +28,7 @@ enum http_method {
     HTTP_OTHER, /* a valid token that is none of them: 501 (RFC 9110 section 15.6.2) */
 };
 const char *http_method_name(enum http_method m); /* "GET"; HTTP_OTHER gives "?" */
+/* By its exact name. False, and *m is HTTP_OTHER, for one that is none of them. */
 bool http_method_from(struct span name, enum http_method *m);
 
 /* Bounds on a head. What is over them is refused with the status in brackets. */
@@ -69,6 +70,7 @@ struct http_head {
 
     uint64_t content_length; /* valid when has_length */
     bool has_length, has_chunked, has_host, has_transfer_encoding;
+    bool has_other_coding;          /* private: a transfer coding that is not known */
     bool has_close, has_keep_alive; /* tokens of Connection */
     bool expects_continue;          /* Expect: 100-continue */
     struct http_part content_type, location, retry_after;

@@ -2,7 +2,7 @@
  * value is reported as the highest value of its bucket (but never above the greatest recorded), so
  * that a percentile is at most 0.1 % above the sorted sample's and never below it. Buckets are
  * HdrHistogram's (lowest 1, highest 3.6e12, 3 digits), so that its encoding is lossless. One thread
- * writes; see hist_merge() for readers. */
+ * writes; another may only hist_merge() from it, and may do so at any time. */
 #ifndef METRICS_HIST_H
 #define METRICS_HIST_H
 
@@ -18,7 +18,7 @@
 
 struct hist {
     uint64_t count, min, max; /* min is UINT64_MAX when empty */
-    long double sum;          /* of the values as recorded, exact enough for a mean */
+    double sum;               /* of the values as recorded, exact enough for a mean */
     uint64_t buckets[HIST_BUCKETS];
 };
 
@@ -33,7 +33,8 @@ uint64_t hist_bucket_high(unsigned bucket);
 void hist_record(struct hist *h, uint64_t ns);
 void hist_record_n(struct hist *h, uint64_t ns, uint64_t times);
 
-/* Adds `from` to `to`: the histogram of the union, exactly. */
+/* Adds `from` to `to`: the histogram of the union, exactly. `from` may be recorded into meanwhile
+ * on its own thread (not cleared): what is recorded during the call may be in the result or not. */
 void hist_merge(struct hist *to, const struct hist *from);
 
 /* The value at or below which `percent` (0 to 100) of the records lie; 0 when empty. 100 gives max.
@@ -45,7 +46,9 @@ double hist_mean(const struct hist *h);
 uint64_t hist_count_below(const struct hist *h, uint64_t ns);
 
 /* HdrHistogram V2 compressed encoding in base64 ("HISTFAAAA..."), unit ns, appended to `t`; and
- * back. hist_decode() returns false on anything that is not such a text or has other parameters. */
+ * back: hist_decode() replaces what `h` holds. The buckets survive exactly, min, max and sum only
+ * to their resolution. It returns false, leaving `h` empty, on anything that is not such a text or
+ * has other parameters. */
 void hist_encode(const struct hist *h, struct text *t);
 bool hist_decode(struct hist *h, struct span text) MUST_USE;
 

@@ -96,6 +96,15 @@ void loop_hook_add(struct loop *l, struct loop_hook *h)
     *end = h;
 }
 
+void loop_hook_remove(struct loop *l, struct loop_hook *h)
+{
+    struct loop_hook **at = &l->hooks;
+    while (*at && *at != h)
+        at = &(*at)->next;
+    if (*at)
+        *at = h->next;
+}
+
 void loop_defer(struct loop *l, struct task *t)
 {
     if (t->is_queued)

@@ -56,6 +56,7 @@ static inline void loop_stop(struct loop *l)
 }
 
 void loop_hook_add(struct loop *l, struct loop_hook *h);
+void loop_hook_remove(struct loop *l, struct loop_hook *h); /* not from within a hook */
 
 /* Runs `t` in the next turn, which then does not wait. Same thread only; a task that is queued
  * already stays queued once. */

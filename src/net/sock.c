@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -154,18 +155,16 @@ static void set_options(int fd, int family, bool share)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
 }
 
-int sock_listen(struct address *a, bool share, int backlog, struct fail *f)
+static int listen_one(struct address *a, bool share, int backlog, struct fail *f)
 {
     int family = a->sa.any.sa_family;
-    if (family == AF_UNIX)
-        remove_dead_socket(a);
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         fail_listen(a, f);
         return -1;
     }
     set_options(fd, family, share);
-    if (bind(fd, &a->sa.any, a->len) || listen(fd, backlog)) {
+    if (bind(fd, &a->sa.any, a->len) || (backlog && listen(fd, backlog))) {
         fail_listen(a, f);
         close(fd);
         return -1;
@@ -175,6 +174,35 @@ int sock_listen(struct address *a, bool share, int backlog, struct fail *f)
         CHECK(getsockname(fd, &a->sa.any, &a->len) == 0);
     }
     return fd;
+}
+
+/* With SO_REUSEPORT a second program of the same user would share the port without a word: a socket
+ * without it is bound first, and fails where it should. */
+static bool is_free(struct address *a, struct fail *f)
+{
+    int fd = listen_one(a, false, 0, f);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struct fail *f)
+{
+    bool is_unix = a->sa.any.sa_family == AF_UNIX;
+    if (is_unix)
+        remove_dead_socket(a);
+    else if (!is_free(a, f))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        fds[i] = is_unix && i ? fcntl(fds[0], F_DUPFD_CLOEXEC, 0)
+                              : listen_one(a, !is_unix, backlog, f);
+        if (fds[i] < 0) {
+            while (i--)
+                close(fds[i]);
+            return false;
+        }
+    }
+    return true;
 }
 
 int sock_open(const struct address *a)

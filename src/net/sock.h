@@ -34,12 +34,12 @@ int address_resolve(const char *host, uint16_t port, struct address *a, int max,
 const char *address_text(const struct address *a, char out[ADDRESS_TEXT_BYTES]);
 uint16_t address_port(const struct address *a); /* 0 for a Unix socket */
 
-/* A listening socket (blocking: io_uring parks what would block). With `share` several threads may
- * each have one for the same TCP address (SO_REUSEPORT); the first call with port 0 fills the
- * chosen port into `a`. An old Unix socket that nobody listens on is replaced. -1 with `f` filled
- * (EXIT_FAILED: "port 8080 is taken:
- * ..."). */
-int sock_listen(struct address *a, bool share, int backlog, struct fail *f) MUST_USE;
+/* Listening sockets for `count` threads on one address, which the kernel spreads connections over
+ * (SO_REUSEPORT); of a Unix socket, which cannot be shared that way, all are the same socket.
+ * Blocking: io_uring parks what would block. Port 0 becomes the chosen one in `a`. A Unix socket's
+ * file that nobody listens on any more is replaced. On failure EXIT_FAILED
+ * ("127.0.0.1:8080 is taken: ..."), and no descriptor is left open. */
+bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struct fail *f) MUST_USE;
 
 /* A blocking socket for a connection to `a`, TCP_NODELAY set. -errno on failure. */
 int sock_open(const struct address *a) MUST_USE;

@@ -21,11 +21,10 @@ struct worker {
     char name[16];  /* shown by ps -L and top -H */
     cpu_set_t cpus; /* where it may run; empty: wherever the process may */
     struct ring_config ring;
-    bool (*begin)(
-        struct worker *w,
-        struct fail *f); /* on the thread, loop open; false ends the thread, start fails */
-    void (*end)(
-        struct worker *w); /* on the thread, after the last turn, loop still open; optional */
+    /* On the thread, its loop open; false ends the thread and makes the start fail. Optional. */
+    bool (*begin)(struct worker *w, struct fail *f);
+    /* On the thread, after the last turn, its loop still open. Optional. */
+    void (*end)(struct worker *w);
     void *arg;
 
     /* private to worker.c */
