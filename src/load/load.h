@@ -32,8 +32,10 @@ struct load_config {
     const char *cores;        /* --cores */
     const char *json;         /* --json FILE */
     bool is_quiet;            /* --quiet: no progress lines */
-    bool duration_was_set, rate_was_set,
-        connections_was_set; /* given by the user (see struct option_row) */
+    bool duration_was_set, rate_was_set, connections_was_set,
+        timeout_was_set; /* given by the user (see struct option_row) */
+    bool is_scaled;      /* set by `run`: -d stretches or shortens a ramp or stages to its length,
+                            instead of cutting a ramp or holding its last rate */
 };
 #define LOAD_CONFIG_DEFAULT           \
     ((struct load_config){            \
