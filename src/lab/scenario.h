@@ -1,6 +1,5 @@
 /* Scenario files: INI, one scenario each. Sections name the parties, keys are the long names of
  * their commands' options:
-<<<<<<< Updated upstream
  *   [scenario]  name, summary, published (text shown beside the result), services
  *   [target]    mode, threads, ... of `serve`
  *   [upstream]  delay, ... of `upstream`
@@ -9,14 +8,6 @@
  * a line, or with ; behind a space. An indented line continues the value above it; a line has at
  * most some 190 bytes. Errors name file, line, what was found and what was expected. The files in
  * scenarios/ are built into the binary as well. */
-=======
- *   [scenario]  summary, published (text shown beside the result), services = postgres, memcached
- *   [target]    mode, threads, ... of `serve`
- *   [upstream]  delay ... of `upstream`
- *   [load]      path, connections, rps-ramp, method, body, ... of `load`
- * Comments begin with ; or #. Errors name file, line, what was found and what was expected. The
- * files in scenarios/ are built into the binary as well. */
->>>>>>> Stashed changes
 #ifndef LAB_SCENARIO_H
 #define LAB_SCENARIO_H
 
