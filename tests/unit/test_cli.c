@@ -342,7 +342,7 @@ static void test_set(void **state)
     assert_true(config.duration_ns == 5 * NS_PER_S && config.duration_was_set);
     assert_true(cli_set(tables, &config, "rps-ramp", "", &fail));
     assert_string_equal(config.ramp, "");
-    char text[100][4];
+    char text[100][12];
     for (int i = 0; i < 100; i++) {
         snprintf(text[i], sizeof text[i], "%d", i);
         assert_true(cli_set(tables, &config, "header", text[i], &fail));
