@@ -16,7 +16,8 @@ static const struct option_row *const tables[] = {NULL};
 static int run_doctor(const struct command *command, int argc, char **argv, struct fail *f)
 {
     struct nothing config;
-    switch (cli_parse(command, argc, argv, &config, NULL, f)) {
+    struct cli_texts arguments;
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
     case CLI_BAD:
         return (int)f->exit;
     case CLI_HELP_SHOWN:

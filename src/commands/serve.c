@@ -11,7 +11,8 @@ static const struct option_row *const tables[] = {target_options, storage_option
 static int run_serve(const struct command *command, int argc, char **argv, struct fail *f)
 {
     struct target_config config = target_config_default;
-    switch (cli_parse(command, argc, argv, &config, NULL, f)) {
+    struct cli_texts arguments;
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
     case CLI_BAD:
         return (int)f->exit;
     case CLI_HELP_SHOWN:
