@@ -439,21 +439,15 @@ static bool load_file(const char *path, struct scenario *s, struct fail *f)
     return is_read;
 }
 
-bool scenario_load(const char *name, struct scenario *s, struct fail *f)
+static bool fail_unknown(const char *name, struct fail *f)
 {
     const char *names[KEYS_MAX + 1];
-    char shown[SHOWN_BYTES], where[NAME_BYTES];
+    char shown[SHOWN_BYTES];
     struct text known = {0};
-    size_t len = strlen(name), count = 0;
-    if (strchr(name, '/') || (len > 4 && strcmp(name + len - 4, ".ini") == 0))
-        return load_file(name, s, f);
+    size_t count = 0;
     for (const struct scenario_file *file = scenario_files(); file->name; file++) {
-        if (strcmp(file->name, name) == 0) {
-            snprintf(where, sizeof where, "%s.ini", name);
-            return scenario_parse(where, file->text, s, f);
-        }
-        if (count < KEYS_MAX)
-            names[count++] = file->name;
+        CHECK(count < KEYS_MAX);
+        names[count++] = file->name;
         text_addf(&known, "%s, ", file->name);
     }
     names[count] = NULL;
@@ -463,4 +457,18 @@ bool scenario_load(const char *name, struct scenario *s, struct fail *f)
              nearest ? nearest : "", nearest ? "\"?" : "", text_span(&known).data);
     text_free(&known);
     return false;
+}
+
+bool scenario_load(const char *name, struct scenario *s, struct fail *f)
+{
+    char where[NAME_BYTES];
+    size_t len = strlen(name);
+    if (strchr(name, '/') || (len > 4 && strcmp(name + len - 4, ".ini") == 0))
+        return load_file(name, s, f);
+    for (const struct scenario_file *file = scenario_files(); file->name; file++)
+        if (strcmp(file->name, name) == 0) {
+            snprintf(where, sizeof where, "%s.ini", name);
+            return scenario_parse(where, file->text, s, f);
+        }
+    return fail_unknown(name, f);
 }
