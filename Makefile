@@ -1,44 +1,237 @@
-# iubench: one file, no recursion, no configure. `make help` lists the targets.
+# iubench: one file, no recursion into folders, no configure. `make help` lists the targets.
+#
+# Everything made stands below $(B); a variant is another B, so that no flags leak between variants:
+#   make B=build/asan SAN=address,undefined
+
+VERSION := 0.1.0
 
 B ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CFLAGS ?= -O2 -g
 prefix ?= /usr/local
+INSTALL ?= install
 PKG_CONFIG ?= pkg-config
+FUZZ_SECONDS ?= 20
+Q := $(if $(V),,@)
+CLANG ?= $(shell command -v clang-14 || command -v clang || echo clang)
 
-PACKAGES := liburing libpq libmemcached sqlite3 jansson inih zlib
-override CPPFLAGS += -D_GNU_SOURCE -Isrc -I. -I$(B)/gen
-override CFLAGS += -std=gnu11 -fno-omit-frame-pointer -fstack-protector-strong -pthread \
-	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings -Wpointer-arith \
-	-Wformat=2 -Wimplicit-fallthrough $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) $(if $(WERROR),-Werror)
-override CPPFLAGS += $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
-override LDLIBS += $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -pthread
-override LDFLAGS += $(if $(SAN),-fsanitize=$(SAN))
+# --- libraries: pkg-config's name, then Debian's package ------------------------------------------
 
-SOURCES := $(sort $(shell find src upstream storage -name '*.c'))
-OBJECTS := $(SOURCES:%.c=$(B)/%.o)
+LIBRARIES := liburing libpq libmemcached sqlite3 jansson inih zlib
+debian_liburing     := liburing-dev
+debian_libpq        := libpq-dev
+debian_libmemcached := libmemcached-dev
+debian_sqlite3      := libsqlite3-dev
+debian_jansson      := libjansson-dev
+debian_inih         := libinih-dev
+debian_zlib         := zlib1g-dev
+
+# These set up or clean the machine, or start a make of their own once that is done.
+WITHOUT_LIBRARIES := help clean uninstall demo check
+ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
+ifeq ($(shell command -v $(PKG_CONFIG)),)
+$(error $(PKG_CONFIG) is missing: install the Debian package pkg-config, or run `tools/setup build`)
+endif
+MISSING := $(shell $(PKG_CONFIG) --exists $(LIBRARIES) || \
+	for l in $(LIBRARIES); do $(PKG_CONFIG) --exists $$l || echo $$l; done)
+ifneq ($(MISSING),)
+$(error $(MISSING) cannot be found by $(PKG_CONFIG): install $(foreach l,$(MISSING),$(debian_$(l))) \
+	(names of Debian), or run `tools/setup build`)
+endif
+LIBRARY_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBRARIES))
+# libmemcached asks for two more libraries that only its SASL and pool users need.
+LIBRARY_LIBS := $(filter-out -lsasl2 -lmemcachedutil,$(shell $(PKG_CONFIG) --libs $(LIBRARIES)))
+endif
+
+# --- flags: what the program needs is added to what the user gives ----------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+	-Wwrite-strings -Wpointer-arith -Wformat=2 -Wimplicit-fallthrough $(if $(WERROR),-Werror)
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+override CPPFLAGS := -D_GNU_SOURCE -Isrc -I. -I$(B)/gen $(LIBRARY_CFLAGS) $(CPPFLAGS)
+override CFLAGS := -std=gnu11 -pthread -fno-omit-frame-pointer -fstack-protector-strong $(WARNINGS) \
+	$(CFLAGS)
+override LDFLAGS := -Wl,--as-needed $(LDFLAGS)
+override LDLIBS := $(LIBRARY_LIBS) -lm -pthread $(LDLIBS)
+
+# --- what there is ----------------------------------------------------------------------------------
+
+SOURCES := $(sort $(shell find src upstream storage -name '*.c' -o -name '*.S'))
+OBJECTS := $(addprefix $(B)/,$(addsuffix .o,$(basename $(SOURCES))))
 PARTS := $(filter-out $(B)/src/main.o,$(OBJECTS))
 
-.DELETE_ON_ERROR:
-.PHONY: all clean
+TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+INTEGRATION := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS := $(FUZZERS:%=$(B)/replay/%)
+BENCH := $(patsubst tools/bench/%.c,$(B)/bench/%,$(wildcard tools/bench/*.c))
+MICRO := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 
-all: iubench ## build ./iubench
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help demo check unit integration bench fuzz lint install uninstall clean
+.PHONY: test-programs replays fuzzers bench-programs FORCE
+
+all: $(B)/iubench $(if $(filter build,$(B)),iubench) ## build ./iubench (the default)
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo '  B=build/asan SAN=address,undefined   a sanitizer build beside the plain one'
+	@echo '  V=1                                  show the commands'
+	@echo '  WERROR=1                             warnings are errors, as in CI'
+	@echo '  FUZZ_SECONDS=20                      how long make fuzz runs each fuzzer'
+	@echo '  prefix=/usr/local DESTDIR=           where make install puts things'
+
+# --- the program ------------------------------------------------------------------------------------
 
 iubench: $(B)/iubench
 	@cp -f $< $@
 
 $(B)/iubench: $(B)/src/main.o $(B)/libiubench.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LINK   $@"
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/libiubench.a: $(PARTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	@echo "  AR     $@"
+	$(Q)$(AR) rcs $@ $^
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC     $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
 
--include $(OBJECTS:.o=.d)
+# Files are embedded by .incbin, which -MMD cannot see: every file that the source names in quotes is
+# a prerequisite.
+$(B)/%.o: %.S
+	@mkdir -p $(@D)
+	@echo "  CC     $@"
+	$(Q)$(CC) $(CPPFLAGS) -MMD -MP -Wa,--noexecstack -c -o $@ $<
+	@grep -o '"[^"]*"' $< | tr -d '"' | sort -u | while read -r f; do \
+		if [ -f "$$f" ]; then printf '%s: %s\n%s:\n' $@ "$$f" "$$f"; fi; done >> $(@:.o=.d)
+
+# 0.1.0 at its tag or outside a repository, else 0.1.0+gabc1234; written only when it changes.
+$(B)/gen/version.h: FORCE
+	@mkdir -p $(@D)
+	@suffix=; if [ -e .git ] && ! git describe --exact-match --match v$(VERSION) >/dev/null 2>&1; \
+		then suffix=$$(git rev-parse --short=7 HEAD 2>/dev/null | sed 's/^/+g/'); fi; \
+		echo "#define IUBENCH_VERSION \"$(VERSION)$$suffix\"" > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# The scenarios as C strings, one row a file; written only when it changes.
+$(B)/gen/scenario_files.inc: FORCE
+	@mkdir -p $(@D)
+	@for f in $(sort $(wildcard scenarios/*.ini)); do echo "{\"$$(basename $$f .ini)\", SPAN("; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+-include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(MICRO:=.d) \
+	$(FUZZERS:%=$(B)/tests/fuzz/%.d) $(PARTS:$(B)/%.o=$(B)/fuzz/%.d) \
+	$(FUZZERS:%=$(B)/fuzz/tests/fuzz/%.d)
+
+# --- tests ------------------------------------------------------------------------------------------
+
+# A make of our own, with all cores unless the caller's -j rules.
+AGAIN = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+demo: ## two commands from a clone to a result: set up, build, run test1 and test2 for some seconds
+	@tools/setup build
+	@$(AGAIN) all
+	./iubench run test1 -d 5s --services embedded
+	./iubench run test2 -d 5s --services embedded
+
+check: ## set up what tests need, build, run every test
+	@tools/setup all
+	@tests/run
+
+unit: ## run the unit tests
+	@tests/run build unit
+
+integration: ## run the tests that start ./iubench, PostgreSQL and memcached
+	@tests/run build integration
+
+lint: $(B)/gen/version.h $(B)/gen/scenario_files.inc ## check includes, banned words, format, function length, comments
+	@CC='$(CC)' CLANG='$(CLANG)' FLAGS='$(CPPFLAGS) $(CFLAGS)' tools/lint
+
+test-programs: $(UNIT) $(INTEGRATION)
+
+$(TEST_LIB) $(UNIT:=.o) $(INTEGRATION:=.o) $(MICRO:=.o): override CPPFLAGS += -Itests
+
+$(UNIT) $(INTEGRATION) $(MICRO): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubench.a
+	@echo "  LINK   $@"
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(B)/libtests.a: $(TEST_LIB)
+	@mkdir -p $(@D) && rm -f $@
+	@$(AR) rcs $@ $^
+
+# --- fuzzing: clang's libFuzzer for searching, the plain compiler for replaying the corpus ------------
+
+fuzz: fuzzers ## run each fuzzer for FUZZ_SECONDS (20)
+	@tests/fuzz/run $(B) $(FUZZ_SECONDS) $(FUZZERS)
+
+fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
+
+# Their one function is called by name, from libFuzzer or from replay.c.
+$(B)/fuzz/tests/fuzz/%.o $(B)/tests/fuzz/%.o: override CFLAGS += -Wno-missing-prototypes
+
+replays: $(REPLAYS)
+
+FUZZ_SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+$(FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libiubench.a
+	@echo "  LINK   $@"
+	$(Q)$(CLANG) $(CFLAGS) $(FUZZ_SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/fuzz/libiubench.a: $(PARTS:$(B)/%=$(B)/fuzz/%)
+	@rm -f $@
+	@echo "  AR     $@"
+	$(Q)$(AR) rcs $@ $^
+
+$(B)/fuzz/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
+	@mkdir -p $(@D)
+	@echo "  CLANG  $@"
+	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) $(FUZZ_SAN) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz/%.o: $(B)/%.o
+	@mkdir -p $(@D)
+	@cp $< $@
+
+$(REPLAYS): $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libiubench.a
+	@mkdir -p $(@D)
+	@echo "  LINK   $@"
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# --- benchmarks -------------------------------------------------------------------------------------
+
+bench: all bench-programs $(MICRO) ## server CPU per request and client rate beside nginx, wrk and the bare floor
+	@for micro in $(MICRO); do $$micro || exit 1; done
+	@tools/bench/run --build $(B) $(BENCH_OPTIONS)
+
+bench-programs: $(BENCH)
+
+$(BENCH): $(B)/bench/%: tools/bench/%.c
+	@mkdir -p $(@D)
+	@echo "  LINK   $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< -luring
+
+# --- installing -------------------------------------------------------------------------------------
+
+DOC_DIR = $(DESTDIR)$(prefix)/share/doc/iubench
+
+install: all ## install below $(DESTDIR)$(prefix)
+	$(INSTALL) -D -s -m 755 iubench $(DESTDIR)$(prefix)/bin/iubench
+	$(INSTALL) -d $(DOC_DIR)/scenarios
+	$(INSTALL) -m 644 LICENSE $(wildcard README.md docs/*.md docs/*.json) $(DOC_DIR)
+	$(INSTALL) -m 644 $(wildcard scenarios/*) $(DOC_DIR)/scenarios
+
+uninstall: ## remove what install put there
+	rm -rf $(DOC_DIR)
+	rm -f $(DESTDIR)$(prefix)/bin/iubench
 
 clean: ## remove everything made
 	rm -rf build iubench

@@ -9,6 +9,7 @@ struct rng {
     uint64_t s[4];
 };
 
+/* The same seed gives the same sequence; any seed will do. rng_next() is uniform over 64 bits. */
 void rng_seed(struct rng *r, uint64_t seed);
 uint64_t rng_next(struct rng *r);
 

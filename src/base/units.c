@@ -225,13 +225,12 @@ const char *units_latency_text(uint64_t ns, char out[UNITS_TEXT_BYTES])
     unsigned unit = 0;
     while (unit < 3 && duration_units.units[unit + 1].parts <= 100 * digit_ns)
         unit++;
-    uint64_t digits_per_unit = duration_units.units[unit].parts / digit_ns;
-    if (digits_per_unit == 1)
-        snprintf(out, UNITS_TEXT_BYTES, "%" PRIu64 " %s", digits,
-                 duration_units.units[unit].suffix);
-    else
-        snprintf(out, UNITS_TEXT_BYTES, "%" PRIu64 ".%0*" PRIu64 " %s", digits / digits_per_unit,
-                 digits_per_unit == 10 ? 1 : 2, digits % digits_per_unit,
-                 duration_units.units[unit].suffix);
+    uint64_t worth = duration_units.units[unit].parts / digit_ns; /* of the digit being put */
+    size_t at = num_put(out, digits / worth);
+    if (worth > 1)
+        out[at++] = '.';
+    while (worth /= 10)
+        out[at++] = (char)('0' + digits / worth % 10);
+    snprintf(out + at, UNITS_TEXT_BYTES - at, " %s", duration_units.units[unit].suffix);
     return out;
 }

@@ -186,7 +186,7 @@ static bool refuse_missing(const struct option_row *row, struct fail *f)
     struct text choices = {0};
     if (row->kind == OPTION_CHOICE)
         add_choices(row, &choices);
-    fail_set(f, EXIT_USAGE, "--%s needs a value: %s (%s)", row->name,
+    fail_set(f, EXIT_USAGE, "--%s needs a value, %s: %s", row->name,
              choices.len    ? choices.data
              : row->metavar ? row->metavar
                             : "any text",

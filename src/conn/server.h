@@ -73,17 +73,13 @@ struct server_limits {
     uint64_t write_ns;                /* a client that does not read: reset */
     uint64_t drain_ns;                /* after server_stop(): what is not done by then is cut */
 };
-#define SERVER_LIMITS_DEFAULT        \
-    ((struct server_limits){         \
-        .head = HTTP_LIMITS_DEFAULT, \
-        .body_bytes = 1 << 20,       \
-        .connections = 65536,        \
-        .head_ns = 10 * NS_PER_S,    \
-        .body_ns = 10 * NS_PER_S,    \
-        .idle_ns = 75 * NS_PER_S,    \
-        .write_ns = 30 * NS_PER_S,   \
-        .drain_ns = 10 * NS_PER_S,   \
-    })
+/* An initialiser. */
+#define SERVER_LIMITS_DEFAULT                                                         \
+    {                                                                                 \
+        .head = HTTP_LIMITS_DEFAULT, .body_bytes = 1 << 20, .connections = 65536,     \
+        .head_ns = 10 * NS_PER_S, .body_ns = 10 * NS_PER_S, .idle_ns = 75 * NS_PER_S, \
+        .write_ns = 30 * NS_PER_S, .drain_ns = 10 * NS_PER_S,                         \
+    }
 
 /* One row per counter: name, help. accepted = open + closed; requests = replies + waiting. */
 #define SERVER_COUNTERS(X)                                                      \
@@ -133,6 +129,8 @@ void server_stop(struct server *s, void (*stopped)(void *arg), void *arg);
 /* Frees what is left; after `stopped`. */
 void server_free(struct server *s);
 
+/* What happened so far, and what is open now. Any thread; each number is exact, the numbers
+ * together are not of one moment. */
 const struct server_counters *server_counters(const struct server *s);
 uint32_t server_open_connections(const struct server *s);
 uint32_t server_waiting(const struct server *s); /* requests whose reply is still due */

@@ -72,6 +72,8 @@ bool chars_are_value(struct span s)
     const char *p = s.data, *end = s.data + s.len;
     while (end - p >= 8 && !has_control(eight(p)))
         p += 8;
+    if (s.len >= 8 && end - p < 8 && !has_control(eight(end - 8)))
+        return true; /* the last word overlaps what was seen already */
     return chars_skip(p, end, CHARS_VALUE) == end;
 }
 

@@ -38,8 +38,11 @@ struct http_limits {
     uint32_t head_bytes; /* the whole head including the line and the empty line [431] */
     uint16_t fields;     /* [431] */
 };
-#define HTTP_LIMITS_DEFAULT \
-    ((struct http_limits){.line_bytes = 8192, .head_bytes = 8192 + 16384, .fields = 100})
+/* An initialiser. */
+#define HTTP_LIMITS_DEFAULT                                           \
+    {                                                                 \
+        .line_bytes = 8192, .head_bytes = 8192 + 16384, .fields = 100 \
+    }
 
 /* Bytes within a head, as offsets, because the buffer that holds the head may move while it is
  * still incomplete. */

@@ -45,8 +45,8 @@ static int refuse_long_line(const char *p, const char *end)
         return NOT_IMPLEMENTED; /* a method longer than any: RFC 9112 section 3 */
     if (space == p || *space != ' ')
         return BAD_REQUEST;
-    bool target_ended = memchr(space + 1, ' ', (size_t)(end - space - 1));
-    return target_ended ? BAD_REQUEST : URI_TOO_LONG;
+    const char *after = memchr(space + 1, ' ', (size_t)(end - space - 1));
+    return after && end - after - 1 > VERSION_LEN ? BAD_REQUEST : URI_TOO_LONG;
 }
 
 /* `end`: bytes before the line's LF, or all bytes there are, at most limits->head_bytes. */
@@ -223,14 +223,32 @@ static int read_expect(struct http_head *h, struct span value)
     return 0;
 }
 
-/* `lower` is in lower case and at least four bytes long; `name` is a token, in which setting bit 5
- * makes no two different characters of field names equal. */
-static inline bool is_name(const char *name, const char *lower, size_t len)
+/* Words with letters in lower case. Setting bit 5 makes no two field names equal that are not: of
+ * a token's characters only letters, '^' and '_' change, and no known name has '~' or DEL. */
+static inline uint64_t lower_eight(const char *p)
 {
-    for (size_t i = 0; i < len; i++)
-        if ((name[i] | 0x20) != lower[i])
-            return false;
-    return true;
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word | UINT64_C(0x2020202020202020);
+}
+
+static inline uint32_t lower_four(const char *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word | UINT32_C(0x20202020);
+}
+
+/* `name` is a token and as long as `known`, which is in lower case and 4 to 24 bytes long: words
+ * that overlap cover it. */
+static inline bool is_name(const char *name, const char *known, size_t len)
+{
+    if (len < 8)
+        return lower_four(name) == lower_four(known) &&
+               lower_four(name + len - 4) == lower_four(known + len - 4);
+    return lower_eight(name) == lower_eight(known) &&
+           lower_eight(name + len - 8) == lower_eight(known + len - 8) &&
+           (len <= 16 || lower_eight(name + 8) == lower_eight(known + 8));
 }
 #define IS_NAME(name, literal) is_name((name), (literal), sizeof(literal) - 1)
 
@@ -333,18 +351,18 @@ static int read_head(struct http_head *h, const char *data, size_t len,
         if (end == h->line || lf[-1] != '\r')
             return BAD_REQUEST;
         struct line line = {data + h->line, lf - 1};
-        bool is_empty = line.p == line.end;
+        bool is_empty = line.p == line.end, is_first = h->line == 0;
+        h->line = h->scanned = (uint32_t)(end + 1);
         if (is_empty && h->has_start_line) {
             refusal = check_head(h, side);
-            return refusal ? refusal : (int)(end + 1);
+            return refusal ? refusal : (int)h->line;
         }
         if (!is_empty)
             refusal = read_line(h, data, line, limits, side);
-        else if (side == RESPONSE || h->line > 0) /* one is to be skipped: RFC 9112 section 2.2 */
+        else if (side == RESPONSE || !is_first) /* one is to be skipped: RFC 9112 section 2.2 */
             refusal = BAD_REQUEST;
         if (refusal)
             return refusal;
-        h->line = h->scanned = (uint32_t)(end + 1);
     }
     return len >= limits->head_bytes ? FIELDS_TOO_LARGE : 0;
 }

@@ -24,4 +24,10 @@ bool pinning_choose(const char *how, struct pinning *p, struct fail *f) MUST_USE
  */
 void pinning_share(const cpu_set_t *given, const int *siblings, struct pinning *p);
 
+/* The core of each CPU: the lowest CPU that shares it (SMT). */
+void pinning_siblings(int siblings[CPU_SETSIZE]);
+
+/* How many cores the set has something of. */
+int pinning_core_count(const cpu_set_t *set, const int *siblings);
+
 #endif

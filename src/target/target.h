@@ -23,7 +23,8 @@ struct target_config {
     const char *cores;             /* core list; NULL: not pinned */
     const char *upstream;          /* URL; NULL: a built-in one when the mode needs it */
     uint64_t upstream_timeout_ns;
-    uint64_t upstream_delay_ns; /* of the built-in one */
+    uint64_t upstream_delay_ns;    /* of the built-in one */
+    uint32_t upstream_connections; /* per loop */
     uint32_t fib_max, fib_threads, fib_queue;
     struct server_limits limits;
 };

@@ -1,0 +1,10 @@
+/* The commands of the program, a file each; main.c has the list. */
+#ifndef COMMANDS_COMMANDS_H
+#define COMMANDS_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct command command_serve, command_upstream, command_load, command_run,
+    command_doctor;
+
+#endif

@@ -1,0 +1,40 @@
+/* `iubench doctor` */
+#include "commands/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lab/doctor.h"
+
+struct nothing {
+    char none;
+};
+
+static const struct option_row *const tables[] = {NULL};
+
+static int run_doctor(const struct command *command, int argc, char **argv, struct fail *f)
+{
+    struct nothing config;
+    struct cli_texts arguments;
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
+    case CLI_BAD:
+        return (int)f->exit;
+    case CLI_HELP_SHOWN:
+        return EXIT_DONE;
+    case CLI_RUN:
+        break;
+    }
+    return doctor_run(stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+}
+
+const struct command command_doctor = {
+    .name = "doctor",
+    .arguments = "",
+    .summary = "what this machine can and cannot do, and how to mend it",
+    .details = "One line each: ok, a note, or the command that mends it. Exits with 4 if something "
+               "that is needed is missing.",
+    .examples = "iubench doctor",
+    .options = tables,
+    .run = run_doctor,
+};

@@ -1,0 +1,56 @@
+/* `iubench serve` */
+#include "commands/commands.h"
+
+#include <stdio.h>
+
+#include "commands/signals.h"
+#include "target/target.h"
+
+static const struct option_row *const tables[] = {target_options, storage_options, NULL};
+
+static int run_serve(const struct command *command, int argc, char **argv, struct fail *f)
+{
+    struct target_config config = target_config_default;
+    struct cli_texts arguments;
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
+    case CLI_BAD:
+        return (int)f->exit;
+    case CLI_HELP_SHOWN:
+        return EXIT_DONE;
+    case CLI_RUN:
+        break;
+    }
+    signals_block();
+    struct target *target = target_start(&config, f);
+    if (!target)
+        return (int)f->exit;
+    printf("iubench serve: %s\n", target_line(target));
+    fflush(stdout);
+    signals_wait();
+    target_stop(target);
+    return EXIT_DONE;
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .arguments = "",
+    .summary = "the benchmark target: devices, fib, an external fetch, storage",
+    .details = "Answers the published benchmark's endpoints until SIGINT or SIGTERM, then finishes "
+               "the requests it has.\n"
+               "\n"
+               "Modes: static (hardcoded JSON), fib (CPU-bound), proxy (a slow upstream), post "
+               "(parse and answer), db\n"
+               "(post with a database insert and a cache set), all.\n"
+               "\n"
+               "Storage: --pg and --memcached, else libpq's environment (PGHOST, PGDATABASE, ...) "
+               "or DATABASE_URL and\n"
+               "MEMCACHED_SERVERS, else SQLite in a temporary file and a cache in memory; the "
+               "first line says which.",
+    .examples =
+        "iubench serve --mode db\n"
+        "iubench serve --listen 127.0.0.1:9000 --threads 2 --cores 0-1\n"
+        "iubench serve --mode db --pg postgresql://me@localhost/mydb --memcached localhost:11211\n"
+        "iubench serve --mode proxy --upstream http://127.0.0.1:5001/external",
+    .options = tables,
+    .run = run_serve,
+};

@@ -1,0 +1,46 @@
+/* `iubench upstream` */
+#include "commands/commands.h"
+
+#include <stdio.h>
+
+#include "commands/signals.h"
+#include "upstream/upstream.h"
+
+static const struct option_row *const tables[] = {upstream_options, NULL};
+
+static int run_upstream(const struct command *command, int argc, char **argv, struct fail *f)
+{
+    struct upstream_config config = upstream_config_default;
+    struct cli_texts arguments;
+    char delay[64];
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
+    case CLI_BAD:
+        return (int)f->exit;
+    case CLI_HELP_SHOWN:
+        return EXIT_DONE;
+    case CLI_RUN:
+        break;
+    }
+    signals_block();
+    struct upstream *upstream = upstream_start(&config, f);
+    if (!upstream)
+        return (int)f->exit;
+    printf("iubench upstream: listening on http://%s/external, delay %s\n",
+           upstream_address(upstream), delay_text(&config.delay, delay));
+    fflush(stdout);
+    signals_wait();
+    upstream_stop(upstream);
+    return EXIT_DONE;
+}
+
+const struct command command_upstream = {
+    .name = "upstream",
+    .arguments = "",
+    .summary = "the delayed upstream that /fetch-external fetches from",
+    .details =
+        "Answers GET /external with {\"message\":\"External service response\"} after a delay.",
+    .examples = "iubench upstream\n"
+                "iubench upstream --delay normal:200ms:30ms --listen 127.0.0.1:5002",
+    .options = tables,
+    .run = run_upstream,
+};

@@ -1,0 +1,31 @@
+/* What the control groups of this process allow it, version 1 or 2, per controller: see cgroups(7)
+ * and proc_pid_mountinfo(5). */
+#ifndef LAB_CGROUP_H
+#define LAB_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CGROUP_PATH_BYTES 512
+
+struct cgroup_controller {
+    unsigned version;               /* 1 or 2; 0: not there */
+    char folder[CGROUP_PATH_BYTES]; /* of our own group, as this process sees it */
+    char mount[CGROUP_PATH_BYTES]; /* where the tree begins; limits between the two apply as well */
+};
+
+struct cgroup {
+    struct cgroup_controller cpu, memory;
+    double cpu_limit;            /* in CPUs; 0: none */
+    uint64_t memory_limit_bytes; /* UINT64_MAX: none */
+    bool has_throttling;         /* the two below could be read */
+    uint64_t throttled_periods, throttled_ns;
+};
+
+/* Of this process. `root` goes before every path: "" but in tests. */
+void cgroup_read(const char *root, struct cgroup *c);
+
+/* Memory that this process may use: the machine's, or the limit of its group if that is less. */
+uint64_t cgroup_memory_bytes(void);
+
+#endif

@@ -1,0 +1,50 @@
+/* The commands, and the way to them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "commands/commands.h"
+#include "version.h"
+
+static const struct command *const commands[] = {
+    &command_serve, &command_upstream, &command_load, &command_run, &command_doctor, NULL,
+};
+
+static int print_overview(FILE *to, int exit_code)
+{
+    struct text text = {0};
+    cli_overview(commands, &text);
+    fwrite(text.data, 1, text.len, to);
+    text_free(&text);
+    return exit_code;
+}
+
+static bool is_any(const char *word, const char *a, const char *b, const char *c)
+{
+    return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
+}
+
+int main(int argc, char **argv)
+{
+    struct fail fail = {.exit = EXIT_FAILED};
+    if (argc < 2)
+        return print_overview(stderr, EXIT_USAGE);
+    if (is_any(argv[1], "--help", "-h", "help") && argc == 2)
+        return print_overview(stdout, EXIT_DONE);
+    if (is_any(argv[1], "--version", "-V", "version")) {
+        printf("iubench %s\n", IUBENCH_VERSION);
+        return EXIT_DONE;
+    }
+    if (!strcmp(argv[1], "help")) {
+        argv[1] = argv[2];
+        argv[2] = "--help";
+    }
+    const struct command *command = cli_find(commands, argv[1], &fail);
+    int exit_code = command ? command->run(command, argc - 2, argv + 2, &fail) : (int)fail.exit;
+    if (fail.text[0])
+        fprintf(stderr, "iubench%s%s: %s\n", command ? " " : "", command ? command->name : "",
+                fail.text);
+    return exit_code;
+}

@@ -1,0 +1,216 @@
+/* GET /metrics: what all workers have counted, in Prometheus' text format, under the published
+ * names where there are any (myapp_request_duration_seconds with its 261 buckets,
+ * myapp_errors_count). */
+#include "target/target_priv.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "metrics/counter.h"
+
+/* --- gathering --- */
+
+static void sum_servers(const struct target *t, struct server_counters *sum, uint64_t *open,
+                        uint64_t *waiting)
+{
+    *sum = (struct server_counters){0};
+    *open = *waiting = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct server_counters *c = server_counters(t->workers[i].server);
+#define X(name, help) sum->name += counter_read(&c->name);
+        SERVER_COUNTERS(X)
+#undef X
+        *open += server_open_connections(t->workers[i].server);
+        *waiting += server_waiting(t->workers[i].server);
+    }
+}
+
+static const struct store_counters *counters_of(const struct target_worker *w, bool is_cache)
+{
+    if (is_cache)
+        return w->cache ? &w->cache->counters : NULL;
+    return w->store ? &w->store->counters : NULL;
+}
+
+static void sum_storage(const struct target *t, bool is_cache, struct store_counters *sum,
+                        struct hist *latency)
+{
+    *sum = (struct store_counters){0};
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *c = counters_of(&t->workers[i], is_cache);
+        if (!c)
+            continue;
+        sum->inserts += counter_read(&c->inserts);
+        sum->in_flight += counter_read(&c->in_flight);
+        sum->reconnects += counter_read(&c->reconnects);
+        for (int o = 0; o < STORE_OUTCOMES; o++)
+            sum->outcomes[o] += counter_read(&c->outcomes[o]);
+        sum->connections += __atomic_load_n(&c->connections, __ATOMIC_RELAXED);
+        sum->pool += __atomic_load_n(&c->pool, __ATOMIC_RELAXED);
+        hist_merge(latency, c->latency);
+    }
+}
+
+void target_storage_latency(const struct target *t, struct hist *store, struct hist *cache)
+{
+    struct store_counters ignored;
+    sum_storage(t, false, &ignored, store);
+    sum_storage(t, true, &ignored, cache);
+}
+
+int target_pool(const struct target *t)
+{
+    struct store_counters sum = {0};
+    bool has_pool = false;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *c = counters_of(&t->workers[i], false);
+        has_pool |= c && c->pool;
+        sum.connections += c ? __atomic_load_n(&c->connections, __ATOMIC_RELAXED) : 0;
+    }
+    return has_pool ? (int)sum.connections : -1;
+}
+
+/* --- the published buckets --- */
+
+static void put_bucket(struct text *out, const char *labels, uint64_t bound_ns,
+                       const struct hist *h)
+{
+    text_addf(out, "myapp_request_duration_seconds_bucket{%s,le=\"%.9g\"} %llu\n", labels,
+              (double)bound_ns / (double)NS_PER_S,
+              (unsigned long long)hist_count_below(h, bound_ns));
+}
+
+static void put_histogram(struct text *out, const char *labels, const struct hist *h)
+{
+    static const struct {
+        uint64_t from_us, to_us, step_us; /* `to` belongs to the next row */
+    } rows[] = {
+        {10, 100, 5},
+        {100, 200, 1},
+        {200, 1000, 10},
+        {1000, 10000, 500},
+        {10000, 100000, 5000},
+        {100000, 1000000, 50000},
+        {1000000, 5500000, 500000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (uint64_t us = rows[i].from_us; us < rows[i].to_us; us += rows[i].step_us)
+            put_bucket(out, labels, us * NS_PER_US, h);
+    text_addf(out, "myapp_request_duration_seconds_bucket{%s,le=\"+Inf\"} %llu\n", labels,
+              (unsigned long long)h->count);
+    text_addf(out, "myapp_request_duration_seconds_sum{%s} %.9g\n", labels,
+              hist_mean(h) * (double)h->count / (double)NS_PER_S);
+    text_addf(out, "myapp_request_duration_seconds_count{%s} %llu\n", labels,
+              (unsigned long long)h->count);
+}
+
+/* --- the page --- */
+
+static void put_family(struct text *out, const char *name, const char *type, const char *help)
+{
+    text_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_server(const struct target *t, struct text *out)
+{
+    struct server_counters sum;
+    uint64_t open, waiting;
+    sum_servers(t, &sum, &open, &waiting);
+#define X(name, help)                                            \
+    put_family(out, "iubench_" #name "_total", "counter", help); \
+    text_addf(out, "iubench_" #name "_total %llu\n", (unsigned long long)sum.name);
+    SERVER_COUNTERS(X)
+#undef X
+    put_family(out, "iubench_connections_open", "gauge", "connections open now");
+    text_addf(out, "iubench_connections_open %llu\n", (unsigned long long)open);
+    put_family(out, "iubench_requests_waiting", "gauge", "requests whose reply is still due");
+    text_addf(out, "iubench_requests_waiting %llu\n", (unsigned long long)waiting);
+}
+
+static void put_errors(struct text *out, const char *op, const char *db,
+                       const struct store_counters *c)
+{
+    text_addf(out, "myapp_errors_count{op=\"%s\",db=\"%s\"} %llu\n", op, db,
+              (unsigned long long)(c->outcomes[STORE_UNAVAILABLE] + c->outcomes[STORE_UNKNOWN] +
+                                   c->outcomes[STORE_REFUSED]));
+}
+
+static void put_outcomes(struct text *out, const char *op, const struct store_counters *c)
+{
+    static const char *const names[STORE_OUTCOMES] = {"done", "unavailable", "unknown", "refused"};
+    for (int o = 0; o < STORE_OUTCOMES; o++)
+        text_addf(out, "iubench_storage_outcomes_total{op=\"%s\",outcome=\"%s\"} %llu\n", op,
+                  names[o], (unsigned long long)c->outcomes[o]);
+}
+
+static void put_storage_gauge(struct text *out, const char *name, const char *type,
+                              const char *help, uint64_t insert, uint64_t set)
+{
+    put_family(out, name, type, help);
+    text_addf(out, "%s{op=\"insert\"} %llu\n%s{op=\"set\"} %llu\n", name,
+              (unsigned long long)insert, name, (unsigned long long)set);
+}
+
+static void put_storage(const struct target *t, struct text *out)
+{
+    struct hist *insert_latency = hist_new(), *set_latency = hist_new();
+    struct store_counters insert, set;
+    sum_storage(t, false, &insert, insert_latency);
+    sum_storage(t, true, &set, set_latency);
+    put_family(out, "myapp_request_duration_seconds", "histogram",
+               "time of a database insert or a cache set");
+    put_histogram(out, "op=\"insert\",db=\"postgres\"", insert_latency);
+    put_histogram(out, "op=\"set\",db=\"memcache\"", set_latency);
+    put_family(out, "myapp_errors_count", "counter", "operations that failed");
+    put_errors(out, "insert", "postgres", &insert);
+    put_errors(out, "set", "memcache", &set);
+    put_family(out, "iubench_storage_outcomes_total", "counter", "what became of inserts and sets");
+    put_outcomes(out, "insert", &insert);
+    put_outcomes(out, "set", &set);
+    put_storage_gauge(out, "iubench_storage_connections", "gauge",
+                      "connections open to database and cache", insert.connections,
+                      set.connections);
+    put_storage_gauge(out, "iubench_storage_pool", "gauge", "connections there should be",
+                      insert.pool, set.pool);
+    put_storage_gauge(out, "iubench_storage_in_flight", "gauge", "operations under way",
+                      insert.in_flight, set.in_flight);
+    put_storage_gauge(out, "iubench_storage_reconnects_total", "counter",
+                      "connections that had to be made again", insert.reconnects, set.reconnects);
+    free(insert_latency);
+    free(set_latency);
+}
+
+static void put_others(const struct target *t, struct text *out)
+{
+    uint64_t fib_refused = 0, fetch_failed = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        fib_refused += counter_read(&t->workers[i].fib_refused);
+        fetch_failed += counter_read(&t->workers[i].fetch_failed);
+    }
+    put_family(out, "iubench_fib_refused_total", "counter",
+               "computations refused because too many were waiting");
+    text_addf(out, "iubench_fib_refused_total %llu\n", (unsigned long long)fib_refused);
+    put_family(out, "iubench_fetch_failed_total", "counter",
+               "fetches from the upstream that failed");
+    text_addf(out, "iubench_fetch_failed_total %llu\n", (unsigned long long)fetch_failed);
+    put_family(out, "iubench_threads", "gauge", "event loops");
+    text_addf(out, "iubench_threads %u\n", t->thread_count);
+    put_family(out, "process_cpu_seconds_total", "counter", "CPU time of the target's threads");
+    text_addf(out, "process_cpu_seconds_total %.6f\n", (double)target_cpu_ns(t) / (double)NS_PER_S);
+    put_family(out, "process_start_time_seconds", "gauge",
+               "when the target was started, Unix time");
+    text_addf(out, "process_start_time_seconds %.3f\n", (double)t->started_us / 1e6);
+}
+
+void endpoint_metrics(struct target_worker *w, const struct server_request *r)
+{
+    struct text page = {0};
+    put_server(w->target, &page);
+    put_storage(w->target, &page);
+    put_others(w->target, &page);
+    server_reply(r->conn,
+                 &(struct server_reply){.status = 200,
+                                        .type = SPAN("text/plain; version=0.0.4; charset=utf-8"),
+                                        .body = text_span(&page)});
+    text_free(&page);
+}

@@ -1,0 +1,67 @@
+/* What the files of the target share. */
+#ifndef TARGET_TARGET_PRIV_H
+#define TARGET_TARGET_PRIV_H
+
+#include "conn/server.h"
+#include "http/url.h"
+#include "net/worker.h"
+#include "storage/storage.h"
+#include "target/fib.h"
+#include "target/proxy.h"
+#include "target/target.h"
+#include "upstream/upstream.h"
+
+enum { UPSTREAM_ADDRESSES_MAX = 8 };
+
+/* One event loop of the target and what belongs to it. */
+struct target_worker {
+    struct worker worker;
+    struct target *target;
+    unsigned index;
+    int listener, metrics_listener; /* -1: none */
+    struct server *server, *metrics_server;
+    unsigned servers_running;
+    struct store *store;     /* NULL: none */
+    struct cache *cache;     /* NULL: none */
+    struct proxy *proxy;     /* NULL: not in this mode */
+    struct post *free_posts; /* see post.c */
+    struct post_chunk *post_chunks;
+    uint64_t fib_refused, fetch_failed;
+};
+
+struct target {
+    struct target_config config;
+    struct address address, metrics_address;
+    char address_text[ADDRESS_TEXT_BYTES];
+    char line[1024];
+    struct storage *storage;
+    struct fib_pool *fib;
+    struct upstream *upstream; /* the built-in one; NULL: another is used, or none */
+    struct url upstream_url;
+    struct address upstream_addresses[UPSTREAM_ADDRESSES_MAX];
+    unsigned upstream_address_count;
+    struct text openapi;
+    unsigned thread_count;
+    struct target_worker *workers;
+    int64_t started_us;
+};
+
+const char *target_mode_name(enum target_mode m);
+
+/* The server's handler: finds the row of endpoints.def and calls its function. */
+void target_request(void *arg, const struct server_request *r);
+
+/* The handler of --metrics ADDR: /metrics and /healthz alone. */
+void target_metrics_request(void *arg, const struct server_request *r);
+
+typedef void endpoint_f(struct target_worker *w, const struct server_request *r);
+endpoint_f endpoint_devices, endpoint_post, endpoint_healthz, endpoint_json, endpoint_plaintext,
+    endpoint_fib, endpoint_fetch, endpoint_metrics, endpoint_openapi;
+
+/* Frees what POST keeps for reuse. */
+void post_free(struct target_worker *w);
+
+/* Fills target->openapi. */
+void openapi_build(struct target *t);
+
+#endif
