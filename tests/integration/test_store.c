@@ -539,6 +539,7 @@ static void refuses_one_row_alone(void **state)
     struct crowd c = crowd_of(b.store);
     for (int i = 0; i < 20; i++)
         insert_next(&c);
+    drain(&c);
     struct row *twice = insert_values(&c, SPAN("m"), SPAN("7"));
     for (int i = 0; i < 20; i++)
         insert_next(&c);
