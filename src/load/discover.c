@@ -72,6 +72,8 @@ static bool refuse(struct fail *f, const char *what)
                     what);
 }
 
+static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
+
 static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *f)
 {
     uint64_t deadline_ns = clock_ns() + DEADLINE_NS;
@@ -81,7 +83,7 @@ static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *
             return refuse(f, errno == EAGAIN ? "accepts but does not answer" : strerror(errno));
         r->is_closed = n == 0;
         if (!r->head_len) {
-            int head = http_response_head(&r->head, r->data, r->len, &HTTP_LIMITS_DEFAULT);
+            int head = http_response_head(&r->head, r->data, r->len, &limits);
             if (head < 0 || (head == 0 && r->is_closed))
                 return refuse(f, "does not speak HTTP/1.1");
             r->head_len = (size_t)head;
