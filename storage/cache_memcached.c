@@ -28,17 +28,19 @@ static void link_answered(struct cache_memcached_link *l, struct cache_set *s,
 static void link_lost(struct cache_memcached_link *l, struct set_queue *unknown,
                       struct set_queue *unsent);
 static void close_cache(struct cache *cache);
+static void free_cache(struct cache *cache);
 
-static const struct cache_ops ops = {"memcached", set, close_cache};
+static const struct cache_ops ops = {"memcached", set, close_cache, free_cache};
 static const struct cache_memcached_link_events link_events = {link_ready, link_answered,
                                                                link_lost};
 
-struct cache *cache_memcached_attach(const struct cache_memcached_servers *servers,
-                                     struct loop *loop, struct fail *f)
+bool cache_memcached_attach(const struct cache_memcached_servers *servers, struct loop *loop,
+                            struct cache **cache, struct fail *f)
 {
     struct cache_memcached *c = mem_need(1, sizeof *c + servers->count * sizeof *c->links);
     bool is_good = true;
     c->cache = (struct cache){.ops = &ops, .loop = loop};
+    *cache = &c->cache;
     c->servers = servers;
     c->hook.before_submit = send_waiting;
     ledger_open(&c->cache.counters, servers->count);
@@ -57,10 +59,7 @@ struct cache *cache_memcached_attach(const struct cache_memcached_servers *serve
             link_ready(l);
     }
     c->is_started = true;
-    if (is_good)
-        return &c->cache;
-    close_cache(&c->cache);
-    return NULL;
+    return is_good;
 }
 
 static void set(struct cache *cache, struct cache_set *s)
@@ -110,24 +109,19 @@ static void link_lost(struct cache_memcached_link *l, struct set_queue *unknown,
     sets_answer_all_later(&c->later, unsent, STORE_UNAVAILABLE);
 }
 
-static bool is_closed(const struct cache_memcached *c)
-{
-    for (unsigned i = 0; i < c->servers->count; i++)
-        if (!cache_memcached_link_is_closed(&c->links[i]))
-            return false;
-    return true;
-}
-
 static void close_cache(struct cache *cache)
 {
     struct cache_memcached *c = (struct cache_memcached *)cache;
     loop_hook_remove(cache->loop, &c->hook);
     for (unsigned i = 0; i < c->servers->count; i++)
         cache_memcached_link_close(&c->links[i]);
-    while (!is_closed(c))
-        loop_turn(cache->loop, 10 * NS_PER_MS);
     sets_later_finish(&c->later);
-    for (unsigned i = 0; i < c->servers->count; i++)
+}
+
+static void free_cache(struct cache *cache)
+{
+    struct cache_memcached *c = (struct cache_memcached *)cache;
+    for (unsigned i = 0; i < c->cache.counters.pool; i++)
         cache_memcached_link_free(&c->links[i]);
     ledger_close(&cache->counters);
     free(c);

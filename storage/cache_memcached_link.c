@@ -296,14 +296,12 @@ static void lose(struct cache_memcached_link *l)
 /* The descriptor is closed only when the kernel holds no operation of it. */
 static void finish_closing(struct cache_memcached_link *l)
 {
-    if (l->connecting.in_kernel || l->arrival.in_kernel || l->sending.in_kernel)
+    if (l->connecting.in_kernel || l->arrival.in_kernel || l->sending.in_kernel || l->is_ending)
         return;
     if (l->fd >= 0)
         close(l->fd);
     l->fd = -1;
     l->state = CACHE_LINK_WAITING;
-    if (l->is_ending)
-        return;
     /* Jitter keeps the links of all threads from knocking at the same moment. */
     l->tried_ns = l->loop->now_ns + l->backoff_ns / 2 + rng_below(&l->rng, l->backoff_ns / 2);
     l->backoff_ns = l->backoff_ns * 2 < BACKOFF_MOST_NS ? l->backoff_ns * 2 : BACKOFF_MOST_NS;
@@ -316,17 +314,15 @@ void cache_memcached_link_close(struct cache_memcached_link *l)
     timer_clear(&l->loop->timers, &l->timer);
     if (l->state != CACHE_LINK_WAITING && l->state != CACHE_LINK_CLOSING)
         lose(l);
-    else
-        finish_closing(l);
-}
-
-bool cache_memcached_link_is_closed(const struct cache_memcached_link *l)
-{
-    return l->state == CACHE_LINK_WAITING && l->fd < 0;
+    if (l->fd >= 0)
+        shutdown(l->fd, SHUT_RDWR);
 }
 
 void cache_memcached_link_free(struct cache_memcached_link *l)
 {
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
     free(l->out);
     l->out = NULL;
 }

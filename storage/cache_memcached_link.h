@@ -81,10 +81,11 @@ void cache_memcached_link_set(struct cache_memcached_link *l, struct cache_set *
 /* Sends what was queued, in one send; in the hook before the loop enters the kernel. */
 void cache_memcached_link_flush(struct cache_memcached_link *l);
 
-/* Ends the link for good; `lost` is called if it was ready. cache_memcached_link_is_closed() tells
- * when the kernel has let go of it. cache_memcached_link_free() then frees its buffer. */
+/* Ends the link for good; `lost` is called if it was ready. */
 void cache_memcached_link_close(struct cache_memcached_link *l);
-bool cache_memcached_link_is_closed(const struct cache_memcached_link *l);
+
+/* After the loop's last turn: closes the socket, which until then keeps its number from being given
+ * to a stranger while the kernel still knows of our operations. */
 void cache_memcached_link_free(struct cache_memcached_link *l);
 
 #endif

@@ -51,8 +51,9 @@ struct cache_memory_of_loop {
 
 static void set(struct cache *cache, struct cache_set *s);
 static void close_cache(struct cache *cache);
+static void free_cache(struct cache *cache);
 
-static const struct cache_ops ops = {"memory", set, close_cache};
+static const struct cache_ops ops = {"memory", set, close_cache, free_cache};
 
 struct cache_memory *cache_memory_new(void)
 {
@@ -90,8 +91,12 @@ static void close_cache(struct cache *cache)
 {
     struct cache_memory_of_loop *c = (struct cache_memory_of_loop *)cache;
     sets_later_finish(&c->later);
+}
+
+static void free_cache(struct cache *cache)
+{
     ledger_close(&cache->counters);
-    free(c);
+    free(cache);
 }
 
 /* --- shards --- */

@@ -73,6 +73,5 @@ void inserts_answer_all_later(struct inserts_later *l, struct insert_queue *q,
 
 void inserts_later_finish(struct inserts_later *l)
 {
-    while (l->task.is_queued)
-        loop_turn(l->store->loop, 0);
+    give_answers(&l->task);
 }

@@ -30,7 +30,7 @@ void inserts_answer_later(struct inserts_later *l, struct store_insert *i,
 /* The whole queue, which is empty then. */
 void inserts_answer_all_later(struct inserts_later *l, struct insert_queue *q,
                               enum store_outcome outcome);
-/* Before its owner goes: gives the answers that are left now. May turn the loop. */
+/* When its owner closes: gives the answers that are left now. */
 void inserts_later_finish(struct inserts_later *l);
 
 #endif

@@ -68,6 +68,5 @@ void sets_answer_all_later(struct sets_later *l, struct set_queue *q, enum store
 
 void sets_later_finish(struct sets_later *l)
 {
-    while (l->task.is_queued)
-        loop_turn(l->cache->loop, 0);
+    give_answers(&l->task);
 }

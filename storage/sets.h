@@ -26,7 +26,7 @@ void sets_later_init(struct sets_later *l, struct cache *c);
 void sets_answer_later(struct sets_later *l, struct cache_set *s, enum store_outcome outcome);
 /* The whole queue, which is empty then. */
 void sets_answer_all_later(struct sets_later *l, struct set_queue *q, enum store_outcome outcome);
-/* Before its owner goes: gives the answers that are left now. May turn the loop. */
+/* When its owner closes: gives the answers that are left now. */
 void sets_later_finish(struct sets_later *l);
 
 #endif

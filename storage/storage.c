@@ -67,6 +67,8 @@ struct storage {
     struct cache_memcached_servers memcached;
     struct cache_memory *memory;
     bool has_postgres, has_memcached;
+    struct store **stores; /* by thread; each slot is its thread's own until storage_free() */
+    struct cache **caches;
     char store_text[640], cache_text[320];
 };
 
@@ -78,6 +80,8 @@ struct storage *storage_open(const struct storage_config *config, unsigned threa
     struct storage *s = mem_need(1, sizeof *s);
     s->config = *config;
     s->threads = threads;
+    s->stores = mem_need(threads, sizeof *s->stores);
+    s->caches = mem_need(threads, sizeof *s->caches);
     if (open_store(s, f) && open_cache(s, f))
         return s;
     storage_free(s);
@@ -88,6 +92,14 @@ void storage_free(struct storage *s)
 {
     if (!s)
         return;
+    for (unsigned i = 0; i < s->threads; i++) {
+        if (s->stores[i])
+            s->stores[i]->ops->free(s->stores[i]);
+        if (s->caches[i])
+            s->caches[i]->ops->free(s->caches[i]);
+    }
+    free(s->stores);
+    free(s->caches);
     if (s->has_postgres)
         store_postgres_setup_close(&s->postgres);
     store_sqlite_free(s->sqlite);
@@ -222,25 +234,27 @@ static bool open_cache(struct storage *s, struct fail *f)
 bool storage_attach(struct storage *s, struct loop *loop, unsigned thread, struct store **store,
                     struct cache **cache, struct fail *f)
 {
-    *store = NULL;
-    *cache = NULL;
+    CHECK(thread < s->threads && !s->stores[thread] && !s->caches[thread]);
+    struct store **own_store = &s->stores[thread];
+    struct cache **own_cache = &s->caches[thread];
+    bool is_good = true;
     if (s->has_postgres)
-        *store = store_postgres_attach(&s->postgres, loop, thread, s->threads, f);
+        is_good = store_postgres_attach(&s->postgres, loop, thread, s->threads, own_store, f);
     else if (s->sqlite)
-        *store = store_sqlite_attach(s->sqlite, loop);
-    if (s->has_postgres && !*store)
-        return false;
+        *own_store = store_sqlite_attach(s->sqlite, loop);
 
-    if (s->has_memcached)
-        *cache = cache_memcached_attach(&s->memcached, loop, f);
+    if (is_good && s->has_memcached)
+        is_good = cache_memcached_attach(&s->memcached, loop, own_cache, f);
     else if (s->memory)
-        *cache = cache_memory_attach(s->memory, loop);
-    if (s->has_memcached && !*cache) {
-        store_close(*store);
-        *store = NULL;
-        return false;
+        *own_cache = cache_memory_attach(s->memory, loop);
+
+    if (!is_good) {
+        store_close(*own_store);
+        cache_close(*own_cache);
     }
-    return true;
+    *store = is_good ? *own_store : NULL;
+    *cache = is_good ? *own_cache : NULL;
+    return is_good;
 }
 
 const char *storage_store_text(const struct storage *s)

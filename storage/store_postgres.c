@@ -38,17 +38,19 @@ static void link_answered(struct store_postgres_link *l, struct store_insert *i,
 static void link_lost(struct store_postgres_link *l, struct insert_queue *unknown);
 static void timer_due(struct timer *t);
 static void close_store(struct store *store);
+static void free_store(struct store *store);
 
-static const struct store_ops ops = {"postgres", insert, close_store};
+static const struct store_ops ops = {"postgres", insert, close_store, free_store};
 static const struct store_postgres_link_events link_events = {link_ready, link_answered, link_lost};
 
-struct store *store_postgres_attach(const struct store_postgres_server *server, struct loop *loop,
-                                    unsigned thread, unsigned threads, struct fail *f)
+bool store_postgres_attach(const struct store_postgres_server *server, struct loop *loop,
+                           unsigned thread, unsigned threads, struct store **store, struct fail *f)
 {
     CHECK(thread < threads && server->pool >= threads);
     unsigned count = server->pool / threads + (thread < server->pool % threads);
     struct store_postgres *p = mem_need(1, sizeof *p + count * sizeof *p->links);
     p->store = (struct store){.ops = &ops, .loop = loop};
+    *store = &p->store;
     p->server = server;
     p->link_count = count;
     p->hook.before_submit = send_waiting;
@@ -69,10 +71,7 @@ struct store *store_postgres_attach(const struct store_postgres_server *server, 
             link_ready(l);
     }
     p->is_started = true;
-    if (is_good)
-        return &p->store;
-    close_store(&p->store);
-    return NULL;
+    return is_good;
 }
 
 static void insert(struct store *store, struct store_insert *i)
@@ -153,26 +152,22 @@ static void timer_due(struct timer *t)
     CHECK(timer_set(&p->store.loop->timers, t, next_ns));
 }
 
-static bool is_closed(const struct store_postgres *p)
-{
-    for (unsigned i = 0; i < p->link_count; i++)
-        if (!store_postgres_link_is_closed(&p->links[i]))
-            return false;
-    return true;
-}
-
 static void close_store(struct store *store)
 {
     struct store_postgres *p = (struct store_postgres *)store;
-    struct loop *loop = store->loop;
-    loop_hook_remove(loop, &p->hook);
-    timer_clear(&loop->timers, &p->timer);
+    loop_hook_remove(store->loop, &p->hook);
+    timer_clear(&store->loop->timers, &p->timer);
     inserts_answer_all_later(&p->later, &p->waiting, STORE_UNAVAILABLE);
     for (unsigned i = 0; i < p->link_count; i++)
         store_postgres_link_close(&p->links[i]);
-    while (!is_closed(p))
-        loop_turn(loop, 10 * NS_PER_MS);
     inserts_later_finish(&p->later);
+}
+
+static void free_store(struct store *store)
+{
+    struct store_postgres *p = (struct store_postgres *)store;
+    for (unsigned i = 0; i < p->link_count; i++)
+        store_postgres_link_free(&p->links[i]);
     ledger_close(&store->counters);
     free(p);
 }

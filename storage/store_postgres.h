@@ -7,8 +7,9 @@
 #include "storage/store_postgres_setup.h"
 
 /* The share of thread number `thread` in `server`'s pool, connected and ready (blocking). `server`
- * must stay. NULL with `f` filled. */
-struct store *store_postgres_attach(const struct store_postgres_server *server, struct loop *loop,
-                                    unsigned thread, unsigned threads, struct fail *f) MUST_USE;
+ * must stay. *store is set in any case and has to be closed and freed; false with `f` filled. */
+bool store_postgres_attach(const struct store_postgres_server *server, struct loop *loop,
+                           unsigned thread, unsigned threads, struct store **store,
+                           struct fail *f) MUST_USE;
 
 #endif

@@ -301,13 +301,11 @@ static void lose(struct store_postgres_link *l)
  * with the same number. */
 static void finish_closing(struct store_postgres_link *l)
 {
-    if (l->readable.in_kernel || l->writable.in_kernel)
+    if (l->readable.in_kernel || l->writable.in_kernel || l->is_ending)
         return;
     PQfinish(l->conn);
     l->conn = NULL;
     l->state = LINK_WAITING;
-    if (l->is_ending)
-        return;
     /* Jitter keeps the links of all threads from knocking at the same moment. */
     l->tried_ns = l->loop->now_ns + l->backoff_ns / 2 + rng_below(&l->rng, l->backoff_ns / 2);
     l->backoff_ns = l->backoff_ns * 2 < BACKOFF_MOST_NS ? l->backoff_ns * 2 : BACKOFF_MOST_NS;
@@ -320,11 +318,10 @@ void store_postgres_link_close(struct store_postgres_link *l)
     timer_clear(&l->loop->timers, &l->timer);
     if (l->state != LINK_WAITING && l->state != LINK_CLOSING)
         lose(l);
-    else
-        finish_closing(l);
 }
 
-bool store_postgres_link_is_closed(const struct store_postgres_link *l)
+void store_postgres_link_free(struct store_postgres_link *l)
 {
-    return !l->conn && l->state == LINK_WAITING;
+    PQfinish(l->conn);
+    l->conn = NULL;
 }

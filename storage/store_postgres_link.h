@@ -57,9 +57,11 @@ void store_postgres_link_insert(struct store_postgres_link *l, struct store_inse
 /* Sends what was queued; in the hook before the loop enters the kernel. */
 void store_postgres_link_flush(struct store_postgres_link *l);
 
-/* Ends the link for good; `lost` is called if it was ready. store_postgres_link_is_closed() tells
- * when the kernel has let go of it. */
+/* Ends the link for good; `lost` is called if it was ready. */
 void store_postgres_link_close(struct store_postgres_link *l);
-bool store_postgres_link_is_closed(const struct store_postgres_link *l);
+
+/* After the loop's last turn: closes the socket, which until then keeps its number from being given
+ * to a stranger while the kernel still knows of our polls. */
+void store_postgres_link_free(struct store_postgres_link *l);
 
 #endif

@@ -79,8 +79,9 @@ static void *write_all(void *arg);
 static void take_finished(struct task *t);
 static void timer_due(struct timer *t);
 static void close_store(struct store *store);
+static void free_store(struct store *store);
 
-static const struct store_ops ops = {"sqlite", insert, close_store};
+static const struct store_ops ops = {"sqlite", insert, close_store, free_store};
 
 static void push(struct job_list *list, struct job *j)
 {
@@ -437,30 +438,33 @@ static struct job *drop_oldest(struct store_sqlite *s)
     return j;
 }
 
+static void answer(struct store_sqlite *s, struct job *j)
+{
+    struct store_insert *i = j->insert;
+    enum store_outcome outcome = j->outcome;
+    /* The writer keeps the order, so what comes back is the oldest, unless it was given up. */
+    if (i) {
+        CHECK(j == s->oldest);
+        drop_oldest(s);
+        i->id = j->id;
+    }
+    free(j);
+    if (i)
+        inserts_answer(&s->store, i, outcome);
+}
+
 static void take_finished(struct task *t)
 {
     struct store_sqlite *s = (struct store_sqlite *)((char *)t -
                                                      offsetof(struct store_sqlite, take));
     struct job_list finished = {0};
+    struct job *j;
     pthread_mutex_lock(&s->file->lock);
     append(&finished, &s->finished);
     s->is_posted = false;
     pthread_mutex_unlock(&s->file->lock);
-
-    struct job *j;
-    while ((j = pop(&finished))) {
-        struct store_insert *i = j->insert;
-        enum store_outcome outcome = j->outcome;
-        /* The writer keeps the order, so what comes back is the oldest, unless it was given up. */
-        if (i) {
-            CHECK(j == s->oldest);
-            drop_oldest(s);
-            i->id = j->id;
-        }
-        free(j);
-        if (i)
-            inserts_answer(&s->store, i, outcome);
-    }
+    while ((j = pop(&finished)))
+        answer(s, j);
 }
 
 static void give_up_oldest(struct store_sqlite *s)
@@ -481,29 +485,28 @@ static void timer_due(struct timer *t)
     CHECK(timer_set(&s->store.loop->timers, t, next_ns));
 }
 
-/* True while the writer has jobs of this store, or their way back is not over. Waits for the
- * writer.
- */
-static bool is_under_way(struct store_sqlite *s)
-{
-    pthread_mutex_lock(&s->file->lock);
-    while (s->with_writer_count)
-        pthread_cond_wait(&s->file->changed, &s->file->lock);
-    bool is_posted = s->is_posted;
-    pthread_mutex_unlock(&s->file->lock);
-    return is_posted;
-}
-
-/* The writer cannot be interrupted, so what is under way gets its true outcome. */
+/* The writer cannot be interrupted, so what is under way gets its true outcome. A post that is
+ * still on its way to the loop finds nothing left to do. */
 static void close_store(struct store *store)
 {
     struct store_sqlite *s = (struct store_sqlite *)store;
+    struct job_list finished = {0};
+    struct job *j;
     hand_over(&s->hook);
     loop_hook_remove(store->loop, &s->hook);
-    while (is_under_way(s))
-        loop_turn(store->loop, NS_PER_MS);
     timer_clear(&store->loop->timers, &s->timer);
+    pthread_mutex_lock(&s->file->lock);
+    while (s->with_writer_count)
+        pthread_cond_wait(&s->file->changed, &s->file->lock);
+    append(&finished, &s->finished);
+    pthread_mutex_unlock(&s->file->lock);
+    while ((j = pop(&finished)))
+        answer(s, j);
     inserts_later_finish(&s->later);
+}
+
+static void free_store(struct store *store)
+{
     ledger_close(&store->counters);
-    free(s);
+    free(store);
 }
