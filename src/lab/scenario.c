@@ -29,7 +29,7 @@ struct own_key {
 struct section {
     const char *name;
     size_t at; /* of its configuration in struct scenario */
-    const struct option_row *const *tables;
+    const struct option_table *tables;
     const struct own_key *own;
 };
 
@@ -102,10 +102,11 @@ static bool set_services(struct scenario *s, const char *value, struct fail *f)
     return true;
 }
 
-static const struct option_row *const no_tables[] = {NULL};
-static const struct option_row *const target_tables[] = {storage_options, target_options, NULL};
-static const struct option_row *const upstream_tables[] = {upstream_options, NULL};
-static const struct option_row *const load_tables[] = {load_options, NULL};
+static const struct option_table no_tables[] = {{0}};
+static const struct option_table target_tables[] = {
+    {storage_options, offsetof(struct target_config, storage)}, {target_options, 0}, {0}};
+static const struct option_table upstream_tables[] = {{upstream_options, 0}, {0}};
+static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
 static const struct own_key no_keys[] = {{0}};
 static const struct own_key scenario_keys[] = {{"name", set_name},
@@ -133,8 +134,8 @@ static const struct own_key *own_find(const struct section *section, const char 
 
 static const struct option_row *option_find(const struct section *section, const char *name)
 {
-    for (const struct option_row *const *table = section->tables; *table; table++)
-        for (const struct option_row *row = *table; row->name; row++)
+    for (const struct option_table *table = section->tables; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name; row++)
             if (strcmp(row->name, name) == 0)
                 return row;
     return NULL;
@@ -150,8 +151,8 @@ static void list_keys(const struct section *section, const char *names[KEYS_MAX 
     size_t count = 0;
     for (const struct own_key *key = section->own; key->name; key++)
         names[count++] = key->name;
-    for (const struct option_row *const *table = section->tables; *table; table++)
-        for (const struct option_row *row = *table; row->name && count < KEYS_MAX; row++)
+    for (const struct option_table *table = section->tables; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name && count < KEYS_MAX; row++)
             names[count++] = row->name;
     names[count] = NULL;
 }

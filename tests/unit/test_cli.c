@@ -110,7 +110,7 @@ static const struct option_row second_options[] = {
      .help = "something of its own"},
     {0},
 };
-static const struct option_row *const tables[] = {first_options, second_options, NULL};
+static const struct option_table tables[] = {{first_options, 0}, {second_options, 0}, {0}};
 
 static const struct command load = {
     .name = "load",
@@ -151,7 +151,8 @@ static enum cli_outcome parse(const struct command *c, const char *line)
     char *words[WORDS_MAX];
     int count = 0;
     snprintf(copy, sizeof copy, "%s", line);
-    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+    char *rest;
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         assert_true(count < WORDS_MAX);
         words[count++] = strcmp(word, "_") ? word : strchr(word, 0);
     }
@@ -341,14 +342,14 @@ static void test_set(void **state)
     assert_true(config.duration_ns == 5 * NS_PER_S && config.duration_was_set);
     assert_true(cli_set(tables, &config, "rps-ramp", "", &fail));
     assert_string_equal(config.ramp, "");
+    char text[100][12];
     for (int i = 0; i < 100; i++) {
-        char text[16];
-        snprintf(text, sizeof text, "%d", i);
-        assert_true(cli_set(tables, &config, "header", text, &fail));
+        snprintf(text[i], sizeof text[i], "%d", i);
+        assert_true(cli_set(tables, &config, "header", text[i], &fail));
     }
     assert_int_equal(config.headers.count, 100);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(atoi(config.headers.items[i]), i);
+        assert_string_equal(config.headers.items[i], text[i]);
 
     static const char *const yes[] = {"yes", "true", "on", "1", "Yes"};
     static const char *const no[] = {"no", "false", "off", "0", "FALSE"};
