@@ -68,6 +68,7 @@ INTEGRATION := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/replay/%)
 BENCH := $(patsubst tools/bench/%.c,$(B)/bench/%,$(wildcard tools/bench/*.c))
+MICRO := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -128,7 +129,7 @@ $(B)/gen/scenario_files.inc: FORCE
 		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) \
+-include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(MICRO:=.d) \
 	$(FUZZERS:%=$(B)/tests/fuzz/%.d) $(PARTS:$(B)/%.o=$(B)/fuzz/%.d) \
 	$(FUZZERS:%=$(B)/fuzz/tests/fuzz/%.d)
 
@@ -158,9 +159,9 @@ lint: $(B)/gen/version.h $(B)/gen/scenario_files.inc ## check includes, banned w
 
 test-programs: $(UNIT) $(INTEGRATION)
 
-$(TEST_LIB) $(UNIT:=.o) $(INTEGRATION:=.o): override CPPFLAGS += -Itests
+$(TEST_LIB) $(UNIT:=.o) $(INTEGRATION:=.o) $(MICRO:=.o): override CPPFLAGS += -Itests
 
-$(UNIT) $(INTEGRATION): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubench.a
+$(UNIT) $(INTEGRATION) $(MICRO): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubench.a
 	@echo "  LINK   $@"
 	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
@@ -207,8 +208,9 @@ $(REPLAYS): $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/lib
 
 # --- benchmarks -------------------------------------------------------------------------------------
 
-bench: all bench-programs ## server CPU per request and client rate beside nginx, wrk and the bare floor
-	@tools/bench/run $(BENCH_OPTIONS)
+bench: all bench-programs $(MICRO) ## server CPU per request and client rate beside nginx, wrk and the bare floor
+	@for micro in $(MICRO); do $$micro || exit 1; done
+	@tools/bench/run --build $(B) $(BENCH_OPTIONS)
 
 bench-programs: $(BENCH)
 

@@ -20,6 +20,7 @@ bool bytes_append(struct bytes *b, struct span s, uint32_t max) MUST_USE;
 /* Drops the first `n` bytes. The last byte's going frees the memory. */
 void bytes_consume(struct bytes *b, uint32_t n);
 
+/* Drops everything, memory included. */
 void bytes_free(struct bytes *b);
 
 static inline struct span bytes_span(const struct bytes *b)

@@ -9,10 +9,8 @@ struct rng {
     uint64_t s[4];
 };
 
-/* Any seed; the same seed gives the same numbers, on every machine. */
+/* The same seed gives the same sequence; any seed will do. rng_next() is uniform over 64 bits. */
 void rng_seed(struct rng *r, uint64_t seed);
-
-/* All 64 bits. */
 uint64_t rng_next(struct rng *r);
 
 /* Uniform in [0, below), without modulo bias; below > 0. */

@@ -80,6 +80,7 @@ struct client {
     struct task later;
 };
 
+/* Makes the struct idle, ready for client_open(); `events` must outlive it. */
 void client_init(struct client *c, struct loop *loop, const struct client_events *events);
 
 /* Starts connecting; `opened` or `closed` follows. The deadline (clock_ns(), TIMER_NEVER: none)

@@ -129,6 +129,8 @@ void server_stop(struct server *s, void (*stopped)(void *arg), void *arg);
 /* Frees what is left; after `stopped`. */
 void server_free(struct server *s);
 
+/* What happened so far, and what is open now. Any thread; each number is exact, the numbers
+ * together are not of one moment. */
 const struct server_counters *server_counters(const struct server *s);
 uint32_t server_open_connections(const struct server *s);
 uint32_t server_waiting(const struct server *s); /* requests whose reply is still due */

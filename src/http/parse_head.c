@@ -45,8 +45,8 @@ static int refuse_long_line(const char *p, const char *end)
         return NOT_IMPLEMENTED; /* a method longer than any: RFC 9112 section 3 */
     if (space == p || *space != ' ')
         return BAD_REQUEST;
-    bool target_ended = memchr(space + 1, ' ', (size_t)(end - space - 1));
-    return target_ended ? BAD_REQUEST : URI_TOO_LONG;
+    const char *after = memchr(space + 1, ' ', (size_t)(end - space - 1));
+    return after && end - after - 1 > VERSION_LEN ? BAD_REQUEST : URI_TOO_LONG;
 }
 
 /* `end`: bytes before the line's LF, or all bytes there are, at most limits->head_bytes. */
@@ -351,18 +351,18 @@ static int read_head(struct http_head *h, const char *data, size_t len,
         if (end == h->line || lf[-1] != '\r')
             return BAD_REQUEST;
         struct line line = {data + h->line, lf - 1};
-        bool is_empty = line.p == line.end;
+        bool is_empty = line.p == line.end, is_first = h->line == 0;
+        h->line = h->scanned = (uint32_t)(end + 1);
         if (is_empty && h->has_start_line) {
             refusal = check_head(h, side);
-            return refusal ? refusal : (int)(end + 1);
+            return refusal ? refusal : (int)h->line;
         }
         if (!is_empty)
             refusal = read_line(h, data, line, limits, side);
-        else if (side == RESPONSE || h->line > 0) /* one is to be skipped: RFC 9112 section 2.2 */
+        else if (side == RESPONSE || !is_first) /* one is to be skipped: RFC 9112 section 2.2 */
             refusal = BAD_REQUEST;
         if (refusal)
             return refusal;
-        h->line = h->scanned = (uint32_t)(end + 1);
     }
     return len >= limits->head_bytes ? FIELDS_TOO_LARGE : 0;
 }

@@ -179,12 +179,14 @@ struct parser {
     unsigned seen_count;
     struct scenario *s;
     bool has_failed;
+    unsigned failed_line;
     struct fail *f;
 };
 
 static bool fail_at(struct parser *p, unsigned line)
 {
     p->has_failed = true;
+    p->failed_line = line;
     return fail_prefix(p->f, "%s:%u", p->where, line);
 }
 
@@ -392,7 +394,8 @@ bool scenario_parse(const char *where, struct span text, struct scenario *s, str
     set_defaults(s, where);
     int bad_line = ini_parse_stream(give_line, p, take_pair, p);
     bool is_read = !p->has_failed && set_pending(p);
-    if (is_read && bad_line > 0)
+    /* Of several mistakes the first is told; libinih also counts the ones that we found. */
+    if (bad_line > 0 && (is_read || (unsigned)bad_line < p->failed_line))
         is_read = fail_syntax(p, (unsigned)bad_line);
     if (is_read && !*s->path)
         is_read = fail_set(f, EXIT_USAGE,

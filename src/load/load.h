@@ -1,8 +1,10 @@
 /* The load generator: models (closed loop; open loop at a constant rate, on a ramp, in stages), its
- * threads, and what they measured. Every request is accounted for: sent = ok + errors + timeouts +
- * unfinished        open loop: scheduled = sent + unsent In open loop latency counts from the
- * intended time, service time from the actual send; what timed out or was never sent is in the
- * latency histogram as a censored value (at least its timeout). See docs/LOAD.md for the models. */
+ * threads, and what they measured. Every request is accounted for:
+ *   sent = ok + errors + timeouts + unfinished
+ *   scheduled = sent + unsent (open loop)
+ * In open loop latency counts from the intended time, service time from the actual send; what timed
+ * out or was never sent is in the latency histogram as a censored value (at least its timeout). See
+ * docs/LOAD.md for the models. */
 #ifndef LOAD_LOAD_H
 #define LOAD_LOAD_H
 
@@ -32,8 +34,10 @@ struct load_config {
     const char *cores;        /* --cores */
     const char *json;         /* --json FILE */
     bool is_quiet;            /* --quiet: no progress lines */
-    bool duration_was_set, rate_was_set,
-        connections_was_set; /* given by the user (see struct option_row) */
+    bool duration_was_set, rate_was_set, connections_was_set,
+        timeout_was_set; /* given by the user (see struct option_row) */
+    bool is_scaled;      /* set by `run`: -d stretches or shortens a ramp or stages to its length,
+                            instead of cutting a ramp or holding its last rate */
 };
 #define LOAD_CONFIG_DEFAULT           \
     ((struct load_config){            \

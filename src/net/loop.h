@@ -44,6 +44,8 @@ struct loop {
     void *owner;         /* whatever the role keeps per thread */
 };
 
+/* Opens the ring on the calling thread, which from then on is the loop's; on failure as
+ * ring_open(). Closed by the same thread, after the last completion. */
 bool loop_open(struct loop *l, const struct ring_config *config, struct fail *f) MUST_USE;
 void loop_close(struct loop *l);
 
@@ -55,6 +57,7 @@ static inline void loop_stop(struct loop *l)
     l->is_stopping = true;
 }
 
+/* Calls the hook in every turn until it is removed; it stays its owner's. */
 void loop_hook_add(struct loop *l, struct loop_hook *h);
 void loop_hook_remove(struct loop *l, struct loop_hook *h); /* not from within a hook */
 

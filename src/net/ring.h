@@ -109,6 +109,7 @@ void ring_send_now(struct ring *r, struct op *op, int fd, struct span bytes);
  * bytes belong to the kernel until then. */
 void ring_send(struct ring *r, struct op *op, int fd, struct span bytes);
 
+/* Connects; one completion, res 0 or the error. `addr` must stay until the next ring_enter(). */
 void ring_connect(struct ring *r, struct op *op, int fd, const struct sockaddr *addr,
                   socklen_t len);
 

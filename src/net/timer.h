@@ -43,6 +43,7 @@ void timers_run(struct timers *ts, uint64_t now_ns);
  * too early, never late. */
 uint64_t timers_next(const struct timers *ts);
 
+/* Frees the heap; timers that are armed are forgotten, not called. */
 void timers_free(struct timers *ts);
 
 #endif
