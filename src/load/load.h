@@ -109,6 +109,8 @@ struct load_result {
     struct load_second *seconds;
     unsigned second_count;
     uint32_t threads, connections, connections_opened_most;
+    uint64_t timeout_ns;
+    uint64_t send_lag_p99_ns; /* of what is quoted; 0 in closed loop */
     double client_cpu_pct, client_cpu_pct_worst_thread;
     enum load_verdict verdict;
     char reasons[8][256];
@@ -143,7 +145,8 @@ bool load_run(struct load_plan *plan, const struct load_watch *watch, struct loa
               struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
 
-/* ok / (scheduled or sent, less unfinished), 1 if nothing was due. */
+/* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among
+ * what ended, so it can be asked of a second as well as of a run. */
 double load_availability(const struct load_result *r, const struct load_counts *c);
 
 /* 0, 1 if no request succeeded, 5 if the verdict is INVALID; 130 when interrupted comes from the

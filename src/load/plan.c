@@ -283,11 +283,9 @@ static void phase_cut(struct load_plan *p, const struct pace_phase *phase)
     }
 }
 
-/* How many steps a request can outlive: it waits for a connection up to the timeout, then for its
- * answer up to the timeout again. */
 static unsigned count_alive(const struct load_plan *p)
 {
-    uint64_t life_ns = 2 * p->config.timeout_ns + 2 * NS_PER_S;
+    uint64_t life_ns = plan_life_ns(p);
     unsigned most = 1;
     for (unsigned first = 0, last = 0; last < p->step_count; last++) {
         while (p->steps[first].end_ns + life_ns < p->steps[last].begin_ns)

@@ -44,6 +44,13 @@ struct load_plan {
     cpu_set_t cpus; /* empty: not pinned */
 };
 
+/* How long a request can be under way after its due time: it waits for a connection up to the
+ * timeout, then for its answer up to the timeout again, then to be counted. */
+static inline uint64_t plan_life_ns(const struct load_plan *p)
+{
+    return 2 * p->config.timeout_ns + 2 * NS_PER_S;
+}
+
 static inline struct span plan_request(const struct load_plan *p)
 {
     return (struct span){p->request, p->request_len};

@@ -110,7 +110,7 @@ static const struct option_row second_options[] = {
      .help = "something of its own"},
     {0},
 };
-static const struct option_row *const tables[] = {first_options, second_options, NULL};
+static const struct option_table tables[] = {{first_options, 0}, {second_options, 0}, {0}};
 
 static const struct command load = {
     .name = "load",
