@@ -380,7 +380,10 @@ static void test_several_structs(void **state)
         {first_options, 0}, {second_options, sizeof(struct config)}, {0}};
     struct command c = load;
     c.options = placed;
-    char *words[] = {"-d5s", "-q", "--json", "x", "-c", "7", "--no-warm"};
+    static char texts[][12] = {"-d5s", "-q", "--json", "x", "-c", "7", "--no-warm"};
+    char *words[7];
+    for (int i = 0; i < 7; i++)
+        words[i] = texts[i];
     memset(&both, 0, sizeof both);
     both.second.is_warm = true;
     assert_int_equal(cli_parse(&c, 7, words, &both, &arguments, &fail), CLI_RUN);
