@@ -117,7 +117,7 @@ $(B)/%.o: %.S
 # 0.1.0 at its tag or outside a repository, else 0.1.0+gabc1234; written only when it changes.
 $(B)/gen/version.h: FORCE
 	@mkdir -p $(@D)
-	@suffix=; if [ -e .git ] && ! git describe --exact-match --match v$(VERSION) >/dev/null 2>&1; \
+	@suffix=; if [ -e .git ] && ! git describe --tags --exact-match --match v$(VERSION) >/dev/null 2>&1; \
 		then suffix=$$(git rev-parse --short=7 HEAD 2>/dev/null | sed 's/^/+g/'); fi; \
 		echo "#define IUBENCH_VERSION \"$(VERSION)$$suffix\"" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
