@@ -23,15 +23,16 @@ void log_line(const char *format, ...)
 const char *log_escape(struct span s, char *out, size_t room)
 {
     static const char hex[] = "0123456789abcdef";
-    size_t at = 0;
+    size_t at = 0, cut = 0; /* `cut`: where "..." would still fit */
     CHECK(room >= 8);
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.data[i];
         bool is_plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-        if (at + (is_plain ? 1 : 4) + 4 > room) {
-            memcpy(out + at, "...", 3);
-            at += 3;
-            break;
+        if (at + sizeof "..." <= room)
+            cut = at;
+        if (at + (is_plain ? 1 : 4) + 1 > room) {
+            memcpy(out + cut, "...", sizeof "...");
+            return out;
         }
         if (is_plain) {
             out[at++] = (char)c;

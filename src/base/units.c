@@ -182,7 +182,7 @@ static bool put_exact(uint64_t value, const struct unit *unit, char out[UNITS_TE
         out[at] = (char)('0' + (int)(shifted / unit->parts));
         rest = (uint64_t)(shifted % unit->parts);
     }
-    strcpy(out + at, unit->suffix);
+    memcpy(out + at, unit->suffix, strlen(unit->suffix) + 1);
     return !rest;
 }
 
@@ -194,13 +194,13 @@ static const char *shortest(uint64_t value, const struct unit_table *table,
     put_exact(value, &table->units[0], out);
     for (unsigned i = 1; i < table->printed_count && value >= table->units[i].parts; i++)
         if (put_exact(value, &table->units[i], tried) && strlen(tried) <= strlen(out))
-            strcpy(out, tried);
+            memcpy(out, tried, sizeof tried);
     return out;
 }
 
 const char *units_duration_text(uint64_t ns, char out[UNITS_TEXT_BYTES])
 {
-    return ns ? shortest(ns, &duration_units, out) : strcpy(out, "0s");
+    return ns ? shortest(ns, &duration_units, out) : memcpy(out, "0s", 3);
 }
 
 const char *units_rate_text(double per_s, char out[UNITS_TEXT_BYTES])
@@ -225,13 +225,12 @@ const char *units_latency_text(uint64_t ns, char out[UNITS_TEXT_BYTES])
     unsigned unit = 0;
     while (unit < 3 && duration_units.units[unit + 1].parts <= 100 * digit_ns)
         unit++;
-    uint64_t digits_per_unit = duration_units.units[unit].parts / digit_ns;
-    if (digits_per_unit == 1)
-        snprintf(out, UNITS_TEXT_BYTES, "%" PRIu64 " %s", digits,
-                 duration_units.units[unit].suffix);
-    else
-        snprintf(out, UNITS_TEXT_BYTES, "%" PRIu64 ".%0*" PRIu64 " %s", digits / digits_per_unit,
-                 digits_per_unit == 10 ? 1 : 2, digits % digits_per_unit,
-                 duration_units.units[unit].suffix);
+    uint64_t worth = duration_units.units[unit].parts / digit_ns; /* of the digit being put */
+    size_t at = num_put(out, digits / worth);
+    if (worth > 1)
+        out[at++] = '.';
+    while (worth /= 10)
+        out[at++] = (char)('0' + digits / worth % 10);
+    snprintf(out + at, UNITS_TEXT_BYTES - at, " %s", duration_units.units[unit].suffix);
     return out;
 }

@@ -68,7 +68,7 @@ const char *cli_nearest(const char *word, const char *const *names)
             begun_count++;
         }
     }
-    return best || begun_count != 1 ? best : begun;
+    return begun_count == 1 && best_slips > 1 ? begun : best;
 }
 
 const struct command *cli_find(const struct command *const *commands, const char *name,

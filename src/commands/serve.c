@@ -1,17 +1,19 @@
 /* `iubench serve` */
 #include "commands/commands.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "commands/signals.h"
 #include "target/target.h"
 
-static const struct option_row *const tables[] = {target_options, storage_options, NULL};
+static const struct option_table tables[] = {{target_options, 0}, {storage_options, offsetof(struct target_config, storage)}, {0}};
 
 static int run_serve(const struct command *command, int argc, char **argv, struct fail *f)
 {
     struct target_config config = target_config_default;
-    switch (cli_parse(command, argc, argv, &config, NULL, f)) {
+    struct cli_texts arguments;
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
     case CLI_BAD:
         return (int)f->exit;
     case CLI_HELP_SHOWN:

@@ -1,18 +1,20 @@
 /* `iubench upstream` */
 #include "commands/commands.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "commands/signals.h"
 #include "upstream/upstream.h"
 
-static const struct option_row *const tables[] = {upstream_options, NULL};
+static const struct option_table tables[] = {{upstream_options, 0}, {0}};
 
 static int run_upstream(const struct command *command, int argc, char **argv, struct fail *f)
 {
     struct upstream_config config = upstream_config_default;
+    struct cli_texts arguments;
     char delay[64];
-    switch (cli_parse(command, argc, argv, &config, NULL, f)) {
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
     case CLI_BAD:
         return (int)f->exit;
     case CLI_HELP_SHOWN:

@@ -634,7 +634,8 @@ static char *put_head(struct server_conn *c, char *at, const struct server_reply
         at = put(at, reply->type);
         at = put(at, SPAN("\r\n"));
     }
-    at = put(at, reply->fields);
+    if (reply->fields.len)
+        at = put(at, reply->fields);
     if (reply->status != 204 && reply->status != 304) {
         at = put(at, SPAN("Content-Length: "));
         at += num_put(at, reply->body.len);

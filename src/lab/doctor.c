@@ -114,8 +114,7 @@ static void look_at_io_uring(struct doctor_row *row)
         return;
     }
     ring_close(&ring);
-    say(row, DOCTOR_OK, "a ring can be set up (liburing %d.%d%s)", IO_URING_VERSION_MAJOR,
-        IO_URING_VERSION_MINOR, seccomp);
+    say(row, DOCTOR_OK, "a ring can be set up%s", seccomp);
     if (disabled) {
         say(row, DOCTOR_NOTE, "kernel.io_uring_disabled is %u: only this user may set up rings",
             disabled);
@@ -377,7 +376,7 @@ static void look_at_disk(struct doctor_row *row)
     uint64_t free_mb = (uint64_t)disk.f_bavail * (uint64_t)disk.f_bsize >> 20;
     bool is_memory = disk.f_type == TMPFS_MAGIC, is_small = free_mb << 20 < good_bytes;
     say(row, is_memory || is_small ? DOCTOR_NOTE : DOCTOR_OK, "%s has %s free%s", folder,
-        units_size_text(free_mb << 20, size),
+        units_size_text(free_mb >= 10240 ? free_mb >> 10 << 30 : free_mb << 20, size),
         is_memory ? "; it lies in memory, where syncing a commit costs nothing" : "");
     if (is_memory || is_small)
         advise(row, "set TMPDIR to a folder on a disk with 2G or more for the private PostgreSQL");

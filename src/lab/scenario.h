@@ -1,8 +1,12 @@
 /* Scenario files: INI, one scenario each. Sections name the parties, keys are the long names of
- * their commands' options: [scenario]  name, summary, published (text shown beside the result),
- * services = postgres, memcached [target]    mode, threads, ... of `serve` [upstream]  delay ... of
- * `upstream` [load]      path, connections, rps-ramp, method, body, ... of `load` Comments begin
- * with ; or #. Errors name file, line, what was found and what was expected. The files in
+ * their commands' options:
+ *   [scenario]  name, summary, published (text shown beside the result), services
+ *   [target]    mode, threads, ... of `serve`
+ *   [upstream]  delay, ... of `upstream`
+ *   [load]      path, connections, rps-ramp, method, body, ... of `load`
+ * Services are "postgres, memcached" or one of them. Comments begin with ; or # at the beginning of
+ * a line, or with ; behind a space. An indented line continues the value above it; a line has at
+ * most some 190 bytes. Errors name file, line, what was found and what was expected. The files in
  * scenarios/ are built into the binary as well. */
 #ifndef LAB_SCENARIO_H
 #define LAB_SCENARIO_H
@@ -34,7 +38,7 @@ bool scenario_load(const char *name, struct scenario *s, struct fail *f) MUST_US
 bool scenario_parse(const char *where, struct span text, struct scenario *s,
                     struct fail *f) MUST_USE;
 
-/* The built-in ones in their order, NULL-terminated. */
+/* The built-in ones by name; a row without a name ends them. */
 struct scenario_file {
     const char *name;
     struct span text;

@@ -1,8 +1,10 @@
 /* The load generator: models (closed loop; open loop at a constant rate, on a ramp, in stages), its
- * threads, and what they measured. Every request is accounted for: sent = ok + errors + timeouts +
- * unfinished        open loop: scheduled = sent + unsent In open loop latency counts from the
- * intended time, service time from the actual send; what timed out or was never sent is in the
- * latency histogram as a censored value (at least its timeout). See docs/LOAD.md for the models. */
+ * threads, and what they measured. Every request is accounted for:
+ *   sent = ok + errors + timeouts + unfinished
+ *   scheduled = sent + unsent (open loop)
+ * In open loop latency counts from the intended time, service time from the actual send; what timed
+ * out or was never sent is in the latency histogram as a censored value (at least its timeout). See
+ * docs/LOAD.md for the models. */
 #ifndef LOAD_LOAD_H
 #define LOAD_LOAD_H
 
@@ -32,8 +34,10 @@ struct load_config {
     const char *cores;        /* --cores */
     const char *json;         /* --json FILE */
     bool is_quiet;            /* --quiet: no progress lines */
-    bool duration_was_set, rate_was_set,
-        connections_was_set; /* given by the user (see struct option_row) */
+    bool duration_was_set, rate_was_set, connections_was_set,
+        timeout_was_set; /* given by the user (see struct option_row) */
+    bool is_scaled;      /* set by `run`: -d stretches or shortens a ramp or stages to its length,
+                            instead of cutting a ramp or holding its last rate */
 };
 #define LOAD_CONFIG_DEFAULT           \
     ((struct load_config){            \
@@ -105,6 +109,8 @@ struct load_result {
     struct load_second *seconds;
     unsigned second_count;
     uint32_t threads, connections, connections_opened_most;
+    uint64_t timeout_ns;
+    uint64_t send_lag_p99_ns; /* of what is quoted; 0 in closed loop */
     double client_cpu_pct, client_cpu_pct_worst_thread;
     enum load_verdict verdict;
     char reasons[8][256];
@@ -139,7 +145,8 @@ bool load_run(struct load_plan *plan, const struct load_watch *watch, struct loa
               struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
 
-/* ok / (scheduled or sent, less unfinished), 1 if nothing was due. */
+/* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among
+ * what ended, so it can be asked of a second as well as of a run. */
 double load_availability(const struct load_result *r, const struct load_counts *c);
 
 /* 0, 1 if no request succeeded, 5 if the verdict is INVALID; 130 when interrupted comes from the

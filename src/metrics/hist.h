@@ -30,7 +30,7 @@ unsigned hist_bucket(uint64_t ns);
 uint64_t hist_bucket_low(unsigned bucket);
 uint64_t hist_bucket_high(unsigned bucket);
 
-/* Adds one value, or the same value `times` times. One thread writes a histogram. */
+/* Counts one value, or a value so many times. Cheap enough for every request. */
 void hist_record(struct hist *h, uint64_t ns);
 void hist_record_n(struct hist *h, uint64_t ns, uint64_t times);
 

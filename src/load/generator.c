@@ -1,0 +1,474 @@
+/* Every turn: completions free users, then the hook gives them what is due, then the ring sleeps
+ * until a completion comes or the next request is due. Nothing polls. */
+#include "load/generator.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/cpus.h"
+#include "base/mem.h"
+
+static void generator_turn(struct loop_hook *h);
+static uint64_t generator_next_wake(struct loop *l);
+static void run_start(struct task *t);
+static void run_swap(struct task *t);
+static void run_end(struct task *t);
+
+#define OWNER(member, pointer) \
+    ((struct generator *)((char *)(pointer)-offsetof(struct generator, member)))
+
+static void tell(struct generator *g, _Atomic unsigned *what)
+{
+    uint64_t one = 1;
+    atomic_fetch_add_explicit(what, 1, memory_order_release);
+    CHECK(write(g->crew->wake_fd, &one, sizeof one) == sizeof one);
+}
+
+/* --- started --- */
+
+/* Users of thread `index`: the remainder goes to the first ones. The same for requests. */
+static uint64_t share_of(uint64_t all, unsigned threads, unsigned index)
+{
+    return all / threads + (index < all % threads);
+}
+
+static unsigned power_of_two(unsigned least, unsigned low, unsigned high)
+{
+    unsigned size = low;
+    while (size < least && size < high)
+        size *= 2;
+    return size;
+}
+
+static bool generator_begin(struct worker *w, struct fail *f)
+{
+    struct generator *g = w->arg;
+    (void)f;
+    prctl(PR_SET_TIMERSLACK, 1ul); /* waits end when they should, not up to 50 us later */
+    g->hook.before_submit = generator_turn;
+    loop_hook_add(&w->loop, &g->hook);
+    w->loop.next_wake = generator_next_wake;
+    g->first_tries = g->user_count;
+    for (uint32_t i = 0; i < g->user_count; i++) {
+        user_init(&g->users[i], g);
+        user_connect(&g->users[i]);
+    }
+    return true;
+}
+
+static void choose_core(struct generator *g)
+{
+    int cores = CPU_COUNT(&g->plan->cpus);
+    CPU_ZERO(&g->worker.cpus);
+    if (cores)
+        CPU_SET((size_t)cpus_nth(&g->plan->cpus, (int)g->index % cores), &g->worker.cpus);
+}
+
+bool generator_start(struct generator *g, const struct load_plan *plan, struct crew *crew,
+                     unsigned index, struct fail *f)
+{
+    *g = (struct generator){.plan = plan, .crew = crew, .index = index};
+    g->user_count = (uint32_t)share_of(plan->connections, plan->threads, index);
+    g->users = mem_pages(g->user_count * sizeof *g->users);
+    block_open(&g->blocks[0], plan);
+    block_open(&g->blocks[1], plan);
+    g->block = &g->blocks[0];
+    g->requests_left = plan->request_count
+                           ? share_of(plan->request_count, plan->threads, index)
+                           : UINT64_MAX;
+    g->start_task.run = run_start;
+    g->swap_task.run = run_swap;
+    g->end_task.run = run_end;
+
+    unsigned users = g->user_count;
+    g->worker.arg = g;
+    g->worker.begin = generator_begin;
+    snprintf(g->worker.name, sizeof g->worker.name, "load-%u", index);
+    choose_core(g);
+    g->worker.ring = (struct ring_config){
+        .entries = power_of_two(users + 8, 64, 4096),
+        .completions = power_of_two(2 * users + 16, 256, 32768),
+        .buffers = power_of_two(2 * users, 64, 1024),
+        .buffer_bytes = 4096,
+    };
+    return worker_start(&g->worker, f);
+}
+
+/* The user's first connection stands, or could not be had. */
+static void first_try_done(struct generator *g, struct user *u)
+{
+    if (u->was_tried)
+        return;
+    u->was_tried = true;
+    if (g->phase == GENERATOR_CONNECTING && g->first_tries && !--g->first_tries)
+        tell(g, &g->crew->ready);
+}
+
+void generator_opened(struct generator *g, struct user *u)
+{
+    if (++g->open_count > g->open_most)
+        g->open_most = g->open_count;
+    first_try_done(g, u);
+    generator_free(g, u);
+}
+
+/* --- schedule --- */
+
+static void schedule_next(struct generator *g)
+{
+    if (g->next_k >= g->end_k) {
+        g->next_due_ns = TIMER_NEVER;
+        return;
+    }
+    uint64_t due_ns = pace_due_ns(&g->plan->pace, g->next_k);
+    while (g->next_step + 1 < g->plan->step_count &&
+           g->plan->steps[g->next_step].end_ns <= due_ns)
+        g->next_step++;
+    g->next_due_ns = g->start_ns + due_ns;
+}
+
+static void schedule_take(struct generator *g)
+{
+    block_tally(g->block, g->next_step)->counts.scheduled++;
+    g->next_k += g->plan->threads;
+    schedule_next(g);
+}
+
+/* Indices of this thread that are due by `now_ns` and not taken. */
+static uint64_t schedule_backlog(const struct generator *g, uint64_t now_ns)
+{
+    if (!g->plan->is_open || now_ns < g->start_ns)
+        return 0;
+    uint64_t due = pace_due_count(&g->plan->pace, now_ns - g->start_ns);
+    if (due > g->end_k)
+        due = g->end_k;
+    return due > g->next_k ? (due - g->next_k + g->plan->threads - 1) / g->plan->threads : 0;
+}
+
+static void run_start(struct task *t)
+{
+    struct generator *g = OWNER(start_task, t);
+    uint64_t window_ns = g->plan->window_ns;
+    static const uint64_t HARD_END_SLACK_NS = 100 * NS_PER_MS; /* time-outs at the end go first */
+    g->start_ns = g->order_ns[0];
+    g->window_end_ns = window_ns == UINT64_MAX ? TIMER_NEVER : g->start_ns + window_ns;
+    g->hard_end_ns = window_ns == UINT64_MAX ? TIMER_NEVER
+                                             : g->window_end_ns + g->plan->config.timeout_ns +
+                                                   HARD_END_SLACK_NS;
+    g->next_due_ns = TIMER_NEVER;
+    if (g->plan->is_open) {
+        g->next_k = g->index;
+        g->end_k = g->plan->pace.total;
+        schedule_next(g);
+    }
+    g->last_end_ns = g->flying_since_ns = g->start_ns;
+    g->phase = GENERATOR_RUNNING;
+}
+
+/* --- sending --- */
+
+static void count_sent(struct generator *g, uint32_t step, uint64_t now_ns)
+{
+    const struct plan_step *s = &g->plan->steps[step];
+    struct tally *t = block_tally(g->block, step);
+    t->counts.sent++;
+    if (now_ns - g->start_ns <= s->end_ns + (s->end_ns - s->begin_ns) / 100)
+        t->sent_in_time++;
+}
+
+/* The generator's own part in a late send: since the request was due and a connection was free. */
+static void send_due(struct generator *g, uint64_t now_ns)
+{
+    while (g->ready.first && g->next_due_ns <= now_ns) {
+        struct user *u = user_list_take(&g->ready);
+        uint64_t could_ns = u->free_ns > g->next_due_ns ? u->free_ns : g->next_due_ns;
+        tally_record(&block_tally(g->block, g->next_step)->send_lag, now_ns - could_ns);
+        count_sent(g, g->next_step, now_ns);
+        user_send(u, g->next_due_ns, g->next_step, now_ns);
+        schedule_take(g);
+    }
+}
+
+/* What has waited for longer than the timeout is never sent; it is known to take longer than it
+ * waited. */
+static void shed_one(struct generator *g, uint64_t now_ns)
+{
+    struct tally *t = block_tally(g->block, g->next_step);
+    t->counts.unsent++;
+    tally_record(&t->latency, now_ns - g->next_due_ns);
+    schedule_take(g);
+}
+
+static void shed_expired(struct generator *g, uint64_t now_ns)
+{
+    while (g->next_due_ns != TIMER_NEVER &&
+           g->next_due_ns + g->plan->config.timeout_ns < now_ns)
+        shed_one(g, now_ns);
+}
+
+static bool take_request(struct generator *g, struct user *u, uint64_t now_ns)
+{
+    if (u->has_request)
+        return true;
+    if (!g->requests_left || now_ns >= g->window_end_ns)
+        return false;
+    if (g->requests_left != UINT64_MAX)
+        g->requests_left--;
+    g->requests_out++;
+    u->has_request = true;
+    return true;
+}
+
+static void send_ready(struct generator *g, uint64_t now_ns)
+{
+    struct user *u;
+    if (now_ns < g->start_ns)
+        return;
+    while ((u = user_list_take(&g->ready))) {
+        if (!take_request(g, u, now_ns))
+            continue;
+        if (client_is_usable(&u->client)) {
+            count_sent(g, 0, now_ns);
+            user_send(u, now_ns, 0, now_ns);
+        } else if (u->client.state == CLIENT_IDLE) {
+            user_connect(u);
+        } /* else it is closing, and comes back when it is closed */
+    }
+}
+
+static void time_out(struct generator *g, uint64_t now_ns)
+{
+    uint64_t timeout_ns = g->plan->config.timeout_ns;
+    for (struct user *u = g->flying.first; u && u->sent_ns + timeout_ns <= now_ns; u = u->after)
+        client_close(&u->client, CLIENT_TIMEOUT);
+}
+
+/* --- landed --- */
+
+void generator_landed(struct generator *g, struct user *u, uint64_t now_ns)
+{
+    g->ended++;
+    g->service_sum_ns += now_ns - u->sent_ns;
+    g->last_end_ns = now_ns;
+    if (g->plan->is_open)
+        return;
+    g->requests_out--;
+    if (now_ns > g->window_end_ns)
+        g->overrun_ns += now_ns - g->window_end_ns;
+}
+
+void generator_succeeded(struct generator *g, uint64_t now_ns)
+{
+    if (!g->first_ok_ns)
+        g->first_ok_ns = now_ns;
+    if (now_ns - g->first_ok_ns <= g->window_end_ns - g->start_ns)
+        g->ok_in_window++;
+}
+
+void generator_free(struct generator *g, struct user *u)
+{
+    if (g->phase > GENERATOR_RUNNING || u->list || !client_is_usable(&u->client))
+        return;
+    u->free_ns = g->worker.loop.now_ns;
+    user_list_add(&g->ready, u);
+}
+
+/* --- without a connection --- */
+
+bool generator_connect_failed(struct generator *g, struct user *u, int error_code)
+{
+    unsigned addresses = (unsigned)g->plan->address_count;
+    g->connect_failures++;
+    g->connect_errno = error_code;
+    g->descriptor_failures += error_code == EMFILE || error_code == ENFILE;
+    g->port_failures += error_code == EADDRNOTAVAIL;
+    if (u->address == g->address)
+        g->address = (g->address + 1) % addresses;
+    if (g->phase == GENERATOR_CONNECTING && ++u->tries < addresses)
+        return true;
+    first_try_done(g, u);
+    if (u->has_request && g->phase == GENERATOR_RUNNING) {
+        struct load_counts *c = &block_tally(g->block, 0)->counts;
+        c->sent++;
+        c->errors[LOAD_ERROR_connect]++;
+        u->has_request = false;
+        g->requests_out--;
+        g->last_end_ns = g->worker.loop.now_ns;
+    }
+    return false;
+}
+
+/* In a closed loop a connection is only tried on behalf of a request. */
+void generator_idle(struct generator *g, struct user *u)
+{
+    if (g->phase > GENERATOR_RUNNING || u->client.state != CLIENT_IDLE)
+        return;
+    if (g->plan->is_open)
+        user_connect(u);
+    else if (!u->list)
+        user_list_add(&g->ready, u);
+}
+
+/* --- a turn --- */
+
+/* Between two hooks the number in flight changes once, when the completions are worked off. */
+static void integrate_flying(struct generator *g, uint64_t now_ns)
+{
+    uint64_t turn_ns = g->worker.loop.now_ns;
+    if (turn_ns < g->flying_since_ns)
+        turn_ns = g->flying_since_ns;
+    g->flying_ns += (double)g->flying_count * (double)(turn_ns - g->flying_since_ns);
+    g->flying_ns += (double)g->flying.count * (double)(now_ns - turn_ns);
+    g->flying_since_ns = now_ns;
+}
+
+static void abandon_all(struct generator *g, uint64_t now_ns)
+{
+    struct user *u;
+    while ((u = g->flying.first))
+        user_abandon(u, now_ns);
+    while (g->next_due_ns != TIMER_NEVER)
+        shed_one(g, now_ns);
+    g->requests_out = 0;
+}
+
+static bool is_done(struct generator *g, uint64_t now_ns)
+{
+    if (g->plan->is_open)
+        return g->next_due_ns == TIMER_NEVER && !g->flying.count && now_ns >= g->window_end_ns;
+    return !g->requests_out && (!g->requests_left || now_ns >= g->window_end_ns);
+}
+
+static void generator_turn(struct loop_hook *h)
+{
+    struct generator *g = OWNER(hook, h);
+    if (g->phase != GENERATOR_RUNNING)
+        return;
+    uint64_t now_ns = clock_ns();
+    if (now_ns < g->start_ns)
+        return;
+    g->has_begun = true;
+    integrate_flying(g, now_ns);
+    time_out(g, now_ns);
+    if (g->plan->is_open) {
+        shed_expired(g, now_ns);
+        send_due(g, now_ns);
+    } else {
+        send_ready(g, now_ns);
+    }
+    if (now_ns >= g->hard_end_ns)
+        abandon_all(g, now_ns);
+    g->flying_count = g->flying.count;
+    if (is_done(g, now_ns)) {
+        g->phase = GENERATOR_FINISHED;
+        tell(g, &g->crew->finished);
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t generator_next_wake(struct loop *l)
+{
+    struct worker *w = l->owner;
+    struct generator *g = w->arg;
+    if (g->phase != GENERATOR_RUNNING)
+        return TIMER_NEVER;
+    if (!g->has_begun)
+        return g->start_ns;
+    uint64_t timeout_ns = g->plan->config.timeout_ns, wake_ns = g->hard_end_ns;
+    if (g->flying_since_ns < g->window_end_ns)
+        wake_ns = g->window_end_ns;
+    if (g->flying.first)
+        wake_ns = earlier(wake_ns, g->flying.first->sent_ns + timeout_ns);
+    if (g->next_due_ns != TIMER_NEVER)
+        wake_ns = earlier(wake_ns, g->ready.first ? g->next_due_ns
+                                                  : g->next_due_ns + timeout_ns + 1);
+    return wake_ns;
+}
+
+/* --- orders --- */
+
+void generator_go(struct generator *g, uint64_t start_ns)
+{
+    g->order_ns[0] = start_ns;
+    loop_post(&g->worker.loop, &g->start_task);
+}
+
+void generator_swap(struct generator *g)
+{
+    loop_post(&g->worker.loop, &g->swap_task);
+}
+
+static void run_swap(struct task *t)
+{
+    struct generator *g = OWNER(swap_task, t);
+    struct block *b = g->block;
+    b->in_flight = g->flying.count;
+    b->backlog = (uint32_t)schedule_backlog(g, clock_ns());
+    b->connections_open = g->open_count;
+    g->swapped = b;
+    g->block = b == &g->blocks[0] ? &g->blocks[1] : &g->blocks[0];
+    tell(g, &g->crew->swapped);
+}
+
+void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_end_ns)
+{
+    g->order_ns[0] = window_end_ns;
+    g->order_ns[1] = hard_end_ns;
+    loop_post(&g->worker.loop, &g->end_task);
+}
+
+static void run_end(struct task *t)
+{
+    struct generator *g = OWNER(end_task, t);
+    g->window_end_ns = earlier(g->window_end_ns, g->order_ns[0]);
+    g->hard_end_ns = earlier(g->hard_end_ns, g->order_ns[1]);
+    if (!g->plan->is_open)
+        return;
+    uint64_t length_ns = g->window_end_ns - g->start_ns;
+    g->end_k = earlier(g->end_k, pace_due_count(&g->plan->pace, length_ns));
+    schedule_next(g);
+}
+
+/* --- closed --- */
+
+static void generator_close(struct worker *w)
+{
+    struct generator *g = w->arg;
+    g->phase = GENERATOR_CLOSING;
+    g->closing_count = 1;
+    for (uint32_t i = 0; i < g->user_count; i++) {
+        g->closing_count += g->users[i].client.state != CLIENT_IDLE;
+        user_quit(&g->users[i]);
+    }
+    generator_closed(g);
+}
+
+void generator_closed(struct generator *g)
+{
+    if (--g->closing_count == 0)
+        loop_stop(&g->worker.loop);
+}
+
+void generator_stop(struct generator *g)
+{
+    if (!g->worker.is_started)
+        return;
+    worker_stop(&g->worker, generator_close);
+    worker_join(&g->worker);
+}
+
+void generator_free_memory(struct generator *g)
+{
+    block_close(&g->blocks[0]);
+    block_close(&g->blocks[1]);
+    if (g->users)
+        munmap(g->users, g->user_count * sizeof *g->users);
+}

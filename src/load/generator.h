@@ -1,0 +1,113 @@
+/* One thread of the load generator: its users, its part of the schedule, its counts.
+ *
+ * Closed loop: a user that is ready takes the next of the thread's requests. Open loop: thread i of
+ * T takes the indices k = i mod T of the schedule; what is due and not sent is a range of indices,
+ * shared by all users of the thread, so that a slow connection delays nobody's request: the oldest
+ * due index goes to the connection that has been free for longest.
+ *
+ * The collecting thread gives orders by posting tasks; the generator replies by counting up in
+ * `struct crew` and waking it. */
+#ifndef LOAD_GENERATOR_H
+#define LOAD_GENERATOR_H
+
+#include <stdatomic.h>
+
+#include "load/series.h"
+#include "load/user.h"
+#include "net/worker.h"
+
+/* What the generators of a run share. */
+struct crew {
+    int wake_fd; /* eventfd(2): something below changed */
+    _Atomic unsigned ready, swapped, finished;
+};
+
+enum generator_phase {
+    GENERATOR_CONNECTING, /* before the start */
+    GENERATOR_RUNNING,    /* sends, and after the window awaits what is under way */
+    GENERATOR_FINISHED,   /* nothing is due or under way any more */
+    GENERATOR_CLOSING,
+};
+
+struct generator {
+    struct worker worker;
+    const struct load_plan *plan;
+    struct crew *crew;
+    unsigned index; /* 0 to threads - 1 */
+    struct user *users;
+    uint32_t user_count;
+    struct user_list ready;  /* closed loop: may want to send; open loop: connected and free */
+    struct user_list flying; /* with a request in flight, oldest first */
+    struct loop_hook hook;
+    enum generator_phase phase;
+    uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
+    unsigned address;     /* index of the plan's address that is used */
+    uint32_t open_count, open_most;
+    uint32_t closing_count; /* CLOSING: connections that are not yet closed */
+
+    /* when; clock_ns() */
+    bool has_begun;      /* a turn was taken after the start */
+    uint64_t start_ns;
+    uint64_t window_end_ns; /* nothing is due from here on */
+    uint64_t hard_end_ns;   /* what is under way then is unfinished */
+
+    /* closed loop */
+    uint64_t requests_left; /* that may still be begun; UINT64_MAX: as many as fit the window */
+    uint32_t requests_out;  /* begun and not ended */
+
+    /* open loop */
+    uint64_t next_k, end_k; /* the oldest due index that was not sent; index past the last */
+    uint64_t next_due_ns;   /* its time; TIMER_NEVER when there is none */
+    uint32_t next_step;     /* its step */
+    uint64_t first_ok_ns;
+
+    /* counts; read by others only when the thread has ended */
+    struct block blocks[2], *block; /* the one being filled */
+    uint64_t connect_failures, descriptor_failures, port_failures;
+    int connect_errno;
+    uint64_t ok_in_window;   /* open loop: answers within a window that begins with the first */
+    uint64_t overrun_ns;     /* closed loop: time that users went on after the window, summed */
+    uint64_t last_end_ns;    /* when the last request ended */
+    uint64_t service_sum_ns; /* of all requests, whatever became of them */
+    uint64_t ended;
+    double flying_ns; /* requests in flight, integrated over time by turns */
+    uint64_t flying_since_ns;
+    uint32_t flying_count;
+
+    struct task start_task, swap_task, end_task;
+    struct block *swapped; /* the block that was handed over */
+    uint64_t order_ns[2];  /* start: at; end: window's end and hard end */
+};
+
+/* --- orders, from the collecting thread --- */
+
+/* Starts the thread; it opens its connections and counts `ready` up when each was tried once. */
+bool generator_start(struct generator *g, const struct load_plan *plan, struct crew *crew,
+                     unsigned index, struct fail *f) MUST_USE;
+
+/* Begins to send at `start_ns`. */
+void generator_go(struct generator *g, uint64_t start_ns);
+
+/* Hands over the block filled so far as g->swapped and counts `swapped` up; that block is the
+ * generator's again at the next call, and must be cleared by then. */
+void generator_swap(struct generator *g);
+
+/* Nothing is due from `window_end_ns` on; what is under way at `hard_end_ns` is unfinished. Once. */
+void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_end_ns);
+
+/* Closes the connections, ends the thread and waits for that; the counts stay. */
+void generator_stop(struct generator *g);
+void generator_free_memory(struct generator *g);
+
+/* --- from its users --- */
+
+void generator_opened(struct generator *g, struct user *u);
+/* Counts a connection that could not be had; true: there is another address to try at once. */
+bool generator_connect_failed(struct generator *g, struct user *u, int error_code);
+void generator_landed(struct generator *g, struct user *u, uint64_t now_ns);
+void generator_succeeded(struct generator *g, uint64_t now_ns);
+void generator_free(struct generator *g, struct user *u); /* the connection may be usable */
+void generator_idle(struct generator *g, struct user *u); /* there is no connection */
+void generator_closed(struct generator *g);
+
+#endif

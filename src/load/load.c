@@ -1,0 +1,396 @@
+/* A run as the calling thread sees it: start the generators, wait until they are connected, let them
+ * go at one moment, take their counts every second, end them, and make a result of it all. */
+#include "load/load.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "load/generator.h"
+#include "load/verdict.h"
+
+const char *const load_error_names[LOAD_ERROR_COUNT] = {
+#define X(name) #name,
+    LOAD_ERRORS(X)
+#undef X
+};
+
+static const uint64_t CONNECT_WAIT_MAX_NS = 3 * NS_PER_S; /* before the start */
+static const uint64_t START_AHEAD_NS = 2 * NS_PER_MS;     /* so that all threads begin together */
+static const uint64_t ASK_STOP_NS = 20 * NS_PER_MS;
+static const uint64_t LAST_ROW_WAIT_NS = 250 * NS_PER_MS; /* a row is not ended just before the end */
+
+struct run {
+    const struct load_plan *plan;
+    const struct load_watch *watch;
+    struct generator *generators;
+    unsigned started; /* threads */
+    struct crew crew;
+    struct series series;
+    uint64_t start_ns, window_end_ns;
+    int64_t started_us;
+    uint64_t cpu_ns, row_ns; /* threads' CPU time and clock as of the last row */
+    uint64_t *cpu_start_ns;  /* by thread */
+    double cpu_pct, cpu_pct_worst;
+    bool is_ending, is_interrupted;
+};
+
+/* --- waiting --- */
+
+/* Sleeps until a generator has something to tell, or `until_ns`, or it is time to ask for a stop. */
+static void run_sleep(struct run *r, uint64_t until_ns)
+{
+    uint64_t now_ns = clock_ns(), wait_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    if (wait_ns > ASK_STOP_NS)
+        wait_ns = ASK_STOP_NS;
+    struct pollfd wake = {.fd = r->crew.wake_fd, .events = POLLIN};
+    struct timespec wait = {.tv_nsec = (long)wait_ns};
+    uint64_t count;
+    if (ppoll(&wake, 1, &wait, NULL) > 0)
+        CHECK(read(r->crew.wake_fd, &count, sizeof count) == sizeof count);
+}
+
+static bool is_stop_wanted(const struct run *r)
+{
+    return r->watch && r->watch->stop && r->watch->stop(r->watch->arg);
+}
+
+static bool all_did(const struct run *r, const _Atomic unsigned *what)
+{
+    return atomic_load_explicit(what, memory_order_acquire) >= r->plan->threads;
+}
+
+/* --- start --- */
+
+static bool run_start(struct run *r, struct fail *f)
+{
+    r->crew.wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (r->crew.wake_fd < 0)
+        return fail_set(f, EXIT_LACKING, "no event descriptor could be had: %s", strerror(errno));
+    r->generators = mem_need(r->plan->threads, sizeof *r->generators);
+    r->cpu_start_ns = mem_need(r->plan->threads, sizeof *r->cpu_start_ns);
+    for (; r->started < r->plan->threads; r->started++)
+        if (!generator_start(&r->generators[r->started], r->plan, &r->crew, r->started, f)) {
+            r->started++; /* its memory is there */
+            return false;
+        }
+    return true;
+}
+
+static uint64_t run_cpu_ns(const struct run *r)
+{
+    uint64_t sum_ns = 0;
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        sum_ns += worker_cpu_ns(&r->generators[i].worker);
+    return sum_ns;
+}
+
+/* Connections are opened before the clock runs: what a run measures is the target, not its accept
+ * queue. A target that does not accept is waited for no longer than a few seconds. */
+static void run_go(struct run *r)
+{
+    uint64_t wait_ns = r->plan->config.timeout_ns;
+    if (wait_ns > CONNECT_WAIT_MAX_NS)
+        wait_ns = CONNECT_WAIT_MAX_NS;
+    uint64_t until_ns = clock_ns() + wait_ns;
+    while (!all_did(r, &r->crew.ready) && clock_ns() < until_ns && !is_stop_wanted(r))
+        run_sleep(r, until_ns);
+    r->start_ns = r->row_ns = clock_ns() + START_AHEAD_NS;
+    r->started_us = clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
+    r->window_end_ns =
+        r->plan->window_ns == UINT64_MAX ? UINT64_MAX : r->start_ns + r->plan->window_ns;
+    for (unsigned i = 0; i < r->plan->threads; i++) {
+        r->cpu_start_ns[i] = worker_cpu_ns(&r->generators[i].worker);
+        r->cpu_ns += r->cpu_start_ns[i];
+        generator_go(&r->generators[i], r->start_ns);
+    }
+}
+
+/* --- rows --- */
+
+static void collect(struct run *r)
+{
+    atomic_store(&r->crew.swapped, 0);
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        generator_swap(&r->generators[i]);
+    while (!all_did(r, &r->crew.swapped))
+        run_sleep(r, UINT64_MAX);
+    for (unsigned i = 0; i < r->plan->threads; i++) {
+        series_add(&r->series, r->generators[i].swapped);
+        block_clear(r->generators[i].swapped);
+    }
+}
+
+static void take_row(struct run *r)
+{
+    uint64_t now_ns = clock_ns(), cpu_ns = run_cpu_ns(r);
+    uint64_t length_ns = now_ns > r->row_ns ? now_ns - r->row_ns : 1;
+    double cpu_pct = 100.0 * (double)(cpu_ns - r->cpu_ns) / (double)length_ns;
+    collect(r);
+    struct load_second *row =
+        series_second(&r->series, r->row_ns + length_ns - r->start_ns, cpu_pct);
+    r->row_ns += length_ns;
+    r->cpu_ns = cpu_ns;
+    if (r->watch && r->watch->second)
+        r->watch->second(r->watch->arg, row);
+}
+
+/* --- end --- */
+
+static void run_end(struct run *r, uint64_t wait_ns)
+{
+    uint64_t now_ns = clock_ns();
+    r->is_ending = true;
+    if (now_ns < r->start_ns)
+        now_ns = r->start_ns;
+    if (now_ns < r->window_end_ns)
+        r->window_end_ns = now_ns;
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        generator_end(&r->generators[i], r->window_end_ns, now_ns + wait_ns);
+}
+
+static uint64_t row_end_ns(const struct run *r)
+{
+    uint64_t end_ns = r->start_ns + (r->series.row_count + 1) * NS_PER_S;
+    return end_ns >= r->window_end_ns ? end_ns + LAST_ROW_WAIT_NS : end_ns;
+}
+
+static void run_watch(struct run *r)
+{
+    while (!all_did(r, &r->crew.finished)) {
+        run_sleep(r, row_end_ns(r));
+        if (!r->is_interrupted && is_stop_wanted(r)) {
+            r->is_interrupted = true;
+            run_end(r, 0);
+        }
+        if (clock_ns() >= row_end_ns(r) && !all_did(r, &r->crew.finished))
+            take_row(r);
+        if (r->plan->is_climbing && !r->is_ending && series_is_over(&r->series))
+            run_end(r, r->plan->config.timeout_ns);
+    }
+}
+
+static void measure_cpu(struct run *r)
+{
+    double length_ns = (double)(clock_ns() - r->start_ns);
+    for (unsigned i = 0; i < r->plan->threads; i++) {
+        uint64_t used_ns = worker_cpu_ns(&r->generators[i].worker) - r->cpu_start_ns[i];
+        double pct = 100.0 * (double)used_ns / length_ns;
+        r->cpu_pct += pct;
+        r->cpu_pct_worst = fmax(r->cpu_pct_worst, pct);
+    }
+}
+
+/* --- result --- */
+
+/* How long the answers took to come, such that ok / duration is the rate at which they came.
+ *
+ * Closed loop for a duration: each connection works for the window and until its last answer, which
+ * it was always going to wait for; the mean over the connections of how long they worked. A single
+ * answer that takes long then prolongs the run by its share, not by its length. For a number of
+ * requests: until the last one ended.
+ *
+ * Open loop: the window, if the answers came as fast as the requests were due. Those which came after
+ * a window that begins with the first answer were late because the target was behind: the time is
+ * extended as if they had gone on coming at the rate within the window. */
+static double measure_duration(const struct run *r, const struct load_counts *total)
+{
+    double window_s = (double)(r->window_end_ns - r->start_ns) / 1e9;
+    uint64_t left = 0, last_ns = r->start_ns, overrun_ns = 0, ok_in_window = 0;
+    for (unsigned i = 0; i < r->plan->threads; i++) {
+        const struct generator *g = &r->generators[i];
+        left += g->requests_left != 0;
+        overrun_ns += g->overrun_ns;
+        ok_in_window += g->ok_in_window;
+        if (g->last_end_ns > last_ns)
+            last_ns = g->last_end_ns;
+    }
+    if (r->plan->is_open)
+        return ok_in_window ? window_s * (double)total->ok / (double)ok_in_window : window_s;
+    if (r->plan->request_count && !left)
+        return (double)(last_ns - r->start_ns) / 1e9;
+    return window_s + (double)overrun_ns / r->plan->connections / 1e9;
+}
+
+static void fill_plan(const struct load_plan *p, struct load_result *out)
+{
+    snprintf(out->url, sizeof out->url, "%s", p->url.text);
+    snprintf(out->method, sizeof out->method, "%s", p->method_text);
+    out->is_open = p->is_open;
+    out->model = p->model;
+    out->threads = p->threads;
+    out->connections = p->connections;
+    out->timeout_ns = p->config.timeout_ns;
+    out->target_rps = p->config.rate > 0 ? p->config.rate : NAN;
+}
+
+/* Histograms and rows change hands. */
+static void fill_series(struct series *s, struct load_result *out)
+{
+    out->counts = s->total;
+    out->latency = s->latency;
+    out->service = s->service;
+    out->send_lag = s->send_lag;
+    out->seconds = s->rows;
+    out->second_count = s->row_count;
+    s->latency = s->service = s->send_lag = NULL;
+    s->rows = NULL;
+}
+
+static struct hist *taken(struct hist **h)
+{
+    struct hist *it = *h ? *h : hist_new();
+    *h = NULL;
+    return it;
+}
+
+/* What is quoted: the run, or on a ramp the highest step that was held. */
+static void fill_quoted(const struct load_plan *p, struct series *s, struct load_result *out)
+{
+    bool is_held = s->held.tally.is_used;
+    out->quoted_latency = out->latency;
+    out->quoted_service = out->service;
+    out->quoted_rps = out->duration_s > 0 ? (double)out->counts.ok / out->duration_s : 0;
+    out->held_rps = p->has_steps ? 0 : NAN;
+    if (!is_held)
+        return;
+    const struct plan_step *step = &p->steps[s->held.tally.step];
+    out->quoted_latency = taken(&s->held.tally.latency);
+    out->quoted_service = taken(&s->held.tally.service);
+    out->quoted_rps =
+        (double)s->held.tally.counts.ok * 1e9 / (double)(step->end_ns - step->begin_ns);
+    out->held_rps = step->rate;
+}
+
+static void judge(const struct run *r, struct load_result *out)
+{
+    const struct step_sum *held = &r->series.held;
+    bool is_held = held->tally.is_used;
+    const struct tally *whole = &r->series.steps[0].tally;
+    struct verdict_facts v = {
+        .is_open = out->is_open,
+        .has_steps = r->plan->has_steps,
+        .threads = out->threads,
+        .connections = out->connections,
+        .opened_most = out->connections_opened_most,
+        .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
+        .samples = out->quoted_latency->count,
+        .latency_p99_ns = hist_percentile(out->quoted_latency, 99),
+        .has_held_step = is_held,
+        .quoted_due = is_held ? held->tally.counts.scheduled : whole->counts.scheduled,
+        .quoted_sent = is_held ? held->tally.sent_in_time : whole->sent_in_time,
+    };
+    const struct hist *lag = is_held ? held->tally.send_lag : out->send_lag;
+    if (r->plan->has_steps && !is_held)
+        v.quoted_due = v.quoted_sent = 0; /* nothing is claimed to have been held */
+    v.send_lag_p99_ns = lag ? hist_percentile(lag, 99) : 0;
+    double elapsed_ns = (double)(r->row_ns - r->start_ns);
+    for (unsigned i = 0; i < r->plan->threads; i++) {
+        const struct generator *g = &r->generators[i];
+        v.connect_failures += g->connect_failures;
+        v.connect_errno = g->connect_errno ? g->connect_errno : v.connect_errno;
+        v.descriptor_failures += g->descriptor_failures;
+        v.port_failures += g->port_failures;
+        v.ring_overflows += g->worker.loop.ring.overflows;
+        v.in_flight_mean += g->flying_ns / elapsed_ns;
+        v.in_flight_by_law += (double)g->service_sum_ns / elapsed_ns;
+        v.ended += g->ended;
+    }
+    out->send_lag_p99_ns = v.send_lag_p99_ns;
+    verdict_reach(&v, out);
+}
+
+/* Nothing is lost and nothing invented: the sums of CONTRACT section 3. */
+static void check_sums(const struct load_plan *p, const struct load_counts *c)
+{
+    uint64_t sum = c->ok + c->timeouts + c->unfinished;
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        sum += c->errors[i];
+    CHECK(c->sent == sum);
+    if (p->is_open)
+        CHECK(c->scheduled == c->sent + c->unsent);
+}
+
+static void run_result(struct run *r, struct load_result *out)
+{
+    *out = (struct load_result){.is_interrupted = r->is_interrupted, .started_us = r->started_us};
+    if (r->window_end_ns == UINT64_MAX)
+        r->window_end_ns = r->row_ns;
+    series_finish(&r->series, r->window_end_ns - r->start_ns);
+    check_sums(r->plan, &r->series.total);
+    fill_plan(r->plan, out);
+    fill_series(&r->series, out);
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        out->connections_opened_most += r->generators[i].open_most;
+    out->duration_s = measure_duration(r, &out->counts);
+    out->client_cpu_pct = r->cpu_pct;
+    out->client_cpu_pct_worst_thread = r->cpu_pct_worst;
+    fill_quoted(r->plan, &r->series, out);
+    judge(r, out);
+}
+
+static void run_free(struct run *r)
+{
+    for (unsigned i = 0; i < r->started; i++) {
+        generator_stop(&r->generators[i]);
+        generator_free_memory(&r->generators[i]);
+    }
+    free(r->generators);
+    free(r->cpu_start_ns);
+    if (r->crew.wake_fd >= 0)
+        close(r->crew.wake_fd);
+    series_close(&r->series);
+}
+
+bool load_run(struct load_plan *plan, const struct load_watch *watch, struct load_result *result,
+              struct fail *f)
+{
+    struct run r = {.plan = plan, .watch = watch, .crew.wake_fd = -1};
+    series_open(&r.series, plan);
+    bool is_started = run_start(&r, f);
+    if (is_started) {
+        run_go(&r);
+        run_watch(&r);
+        measure_cpu(&r);
+        take_row(&r);
+        for (unsigned i = 0; i < plan->threads; i++)
+            generator_stop(&r.generators[i]);
+        run_result(&r, result);
+    }
+    run_free(&r);
+    return is_started;
+}
+
+void load_result_free(struct load_result *r)
+{
+    if (r->quoted_latency != r->latency)
+        free(r->quoted_latency);
+    if (r->quoted_service != r->service)
+        free(r->quoted_service);
+    free(r->latency);
+    free(r->service);
+    free(r->send_lag);
+    free(r->seconds);
+    *r = (struct load_result){0};
+}
+
+double load_availability(const struct load_result *r, const struct load_counts *c)
+{
+    uint64_t due = c->ok + c->timeouts + (r->is_open ? c->unsent : 0);
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        due += c->errors[i];
+    return due ? (double)c->ok / (double)due : 1;
+}
+
+int load_exit_code(const struct load_result *r)
+{
+    if (!r->counts.ok)
+        return EXIT_FAILED;
+    return r->verdict == LOAD_INVALID ? EXIT_INVALID : EXIT_DONE;
+}

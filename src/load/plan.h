@@ -1,0 +1,59 @@
+/* A load that was checked and made ready: where to, what bytes, when. Read-only while it runs, so
+ * that all threads share it. */
+#ifndef LOAD_PLAN_H
+#define LOAD_PLAN_H
+
+#include "http/http.h"
+#include "http/url.h"
+#include "load/load.h"
+#include "load/pace.h"
+#include "net/sock.h"
+
+#define PLAN_ADDRESSES_MAX 8
+
+/* A stretch of an open-loop schedule that is judged by itself: a step of a ramp, a stage, or a
+ * second of a linear ramp. Without ramp or stages there is one: the whole. */
+struct plan_step {
+    uint64_t begin_ns, end_ns; /* from the start */
+    double rate;               /* the mean, per second */
+};
+
+struct load_plan {
+    struct load_config config;
+    struct url url;
+    struct address addresses[PLAN_ADDRESSES_MAX];
+    int address_count;
+
+    enum http_method method;
+    char method_text[16];
+    char *request; /* the bytes of every request */
+    size_t request_len;
+
+    bool is_open;
+    const char *model; /* as in struct load_result */
+    struct pace pace;  /* open loop */
+    bool is_climbing;  /* --rps-ramp without a value: ends when the target no longer keeps up */
+    bool has_steps;    /* a ramp or stages: results are quoted from a step */
+    struct plan_step *steps;
+    unsigned step_count;
+    unsigned steps_alive; /* at most so many steps have requests under way at one time */
+
+    uint64_t window_ns;    /* how long to send; UINT64_MAX: until the requests are used up */
+    uint64_t request_count; /* closed loop with -n: exactly these; else 0 */
+    uint32_t connections, threads;
+    cpu_set_t cpus; /* empty: not pinned */
+};
+
+/* How long a request can be under way after its due time: it waits for a connection up to the
+ * timeout, then for its answer up to the timeout again, then to be counted. */
+static inline uint64_t plan_life_ns(const struct load_plan *p)
+{
+    return 2 * p->config.timeout_ns + 2 * NS_PER_S;
+}
+
+static inline struct span plan_request(const struct load_plan *p)
+{
+    return (struct span){p->request, p->request_len};
+}
+
+#endif

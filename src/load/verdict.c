@@ -1,0 +1,122 @@
+/* A rule is a function that adds a reason or does not; the worst reason is the verdict. INVALID is
+ * for numbers that are wrong, SUSPECT for numbers that may mean something else than they seem to. */
+#include "load/verdict.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+
+enum {
+    SENT_PCT_MIN = 99,       /* of the due requests, in the quoted time */
+    SEND_LAG_PCT_MAX = 10,   /* of the latency p99 */
+    CPU_PCT_FULL = 95,       /* of a core: what is left is the kernel's rounding */
+    LITTLE_PCT_MAX = 5,      /* both sides come from one clock; more is a broken count */
+    LITTLE_SAMPLES_MIN = 200,
+    SAMPLES_MIN = 1000,      /* ten of them lie above p99, one above p999 */
+};
+
+/* A send lag below this is the granularity of waking up, not a missed schedule. */
+static const uint64_t SEND_LAG_FLOOR_NS = 100 * NS_PER_US;
+
+static void reason(struct load_result *r, enum load_verdict verdict, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+static void reason(struct load_result *r, enum load_verdict verdict, const char *format, ...)
+{
+    enum { REASONS_MAX = sizeof r->reasons / sizeof *r->reasons };
+    va_list args;
+    if (verdict > r->verdict)
+        r->verdict = verdict;
+    if (r->reason_count == REASONS_MAX)
+        return;
+    va_start(args, format);
+    vsnprintf(r->reasons[r->reason_count++], sizeof *r->reasons, format, args);
+    va_end(args);
+}
+
+/* --- INVALID --- */
+
+static void judge_connections(const struct verdict_facts *v, struct load_result *r)
+{
+    if (v->descriptor_failures)
+        reason(r, LOAD_INVALID, "file descriptors ran out %llu times: raise ulimit -n",
+               (unsigned long long)v->descriptor_failures);
+    if (v->port_failures)
+        reason(r, LOAD_INVALID, "local ports ran out %llu times: widen "
+                                "net.ipv4.ip_local_port_range or keep connections alive",
+               (unsigned long long)v->port_failures);
+    if (v->opened_most < v->connections)
+        reason(r, LOAD_INVALID, "only %u of %u connections were ever open at one time%s%s",
+               v->opened_most, v->connections, v->connect_errno ? ": " : "",
+               v->connect_errno ? strerror(v->connect_errno) : "");
+}
+
+static void judge_schedule(const struct verdict_facts *v, struct load_result *r)
+{
+    char lag[UNITS_TEXT_BYTES], latency[UNITS_TEXT_BYTES];
+    if (!v->is_open)
+        return;
+    if (v->quoted_sent * 100 < v->quoted_due * SENT_PCT_MIN)
+        reason(r, LOAD_INVALID,
+               "only %.1f %% of the due requests were sent in time: all %u connections were busy "
+               "or the client was too slow; lower the rate or raise -c",
+               100.0 * (double)v->quoted_sent / (double)v->quoted_due, v->connections);
+    if (v->send_lag_p99_ns * 100 > v->latency_p99_ns * SEND_LAG_PCT_MAX && v->samples) {
+        bool is_wrong = v->send_lag_p99_ns > SEND_LAG_FLOOR_NS;
+        reason(r, is_wrong ? LOAD_INVALID : LOAD_SUSPECT,
+               "the client sent late: its send lag p99 of %s is above %d %% of the latency p99 "
+               "of %s",
+               units_latency_text(v->send_lag_p99_ns, lag), SEND_LAG_PCT_MAX,
+               units_latency_text(v->latency_p99_ns, latency));
+    }
+}
+
+static void judge_counting(const struct verdict_facts *v, struct load_result *r)
+{
+    double far = fabs(v->in_flight_mean - v->in_flight_by_law);
+    if (v->ended >= LITTLE_SAMPLES_MIN && far * 100 > v->in_flight_mean * LITTLE_PCT_MAX)
+        reason(r, LOAD_INVALID,
+               "Little's law does not hold: %.2f requests were in flight on average, rate times "
+               "service time says %.2f",
+               v->in_flight_mean, v->in_flight_by_law);
+}
+
+/* --- SUSPECT --- */
+
+static void judge_client(const struct verdict_facts *v, struct load_result *r)
+{
+    if (!v->is_open && v->cpu_pct_worst_thread >= CPU_PCT_FULL)
+        reason(r, LOAD_SUSPECT,
+               "the client was the limit: a thread of it used %.0f %% of its core; the target may "
+               "be faster than this says",
+               v->cpu_pct_worst_thread);
+    if (v->ring_overflows)
+        reason(r, LOAD_SUSPECT, "the completion queue overflowed %llu times: the client fell "
+                                "behind",
+               (unsigned long long)v->ring_overflows);
+}
+
+static void judge_samples(const struct verdict_facts *v, struct load_result *r)
+{
+    if (v->has_steps && !v->has_held_step)
+        reason(r, LOAD_SUSPECT, "the target held no step of the schedule: what is quoted is the "
+                                "whole run");
+    if (v->samples < SAMPLES_MIN)
+        reason(r, LOAD_SUSPECT, "the percentiles rest on %llu requests; p99 needs %d",
+               (unsigned long long)v->samples, SAMPLES_MIN);
+}
+
+void verdict_reach(const struct verdict_facts *v, struct load_result *r)
+{
+    r->verdict = LOAD_VALID;
+    r->reason_count = 0;
+    judge_connections(v, r);
+    judge_schedule(v, r);
+    judge_counting(v, r);
+    judge_client(v, r);
+    judge_samples(v, r);
+}

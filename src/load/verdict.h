@@ -1,0 +1,38 @@
+/* Whether the numbers of a run can be believed (CONTRACT section 3): a pure function of what was
+ * counted, so that every rule can be tested without a run. */
+#ifndef LOAD_VERDICT_H
+#define LOAD_VERDICT_H
+
+#include "load/load.h"
+
+struct verdict_facts {
+    bool is_open, has_steps;
+    uint32_t threads, connections;
+
+    /* connections */
+    uint32_t opened_most;           /* open at one time */
+    uint64_t connect_failures;      /* attempts, whole run */
+    int connect_errno;              /* of the last one, 0: none */
+    uint64_t descriptor_failures;   /* attempts that failed for want of a descriptor */
+    uint64_t port_failures;         /* ... of a local port */
+
+    /* the client itself */
+    double cpu_pct_worst_thread; /* of one core */
+    uint64_t ring_overflows;
+
+    /* what is quoted: the run, or the held step */
+    uint64_t samples;                     /* in the quoted latency histogram */
+    uint64_t quoted_due, quoted_sent;     /* open loop: due, and sent while their time lasted */
+    uint64_t send_lag_p99_ns, latency_p99_ns;
+    bool has_held_step;
+
+    /* Little's law: requests in flight, averaged over time, against the sum of all service times
+     * divided by the same time; counted apart from each other */
+    double in_flight_mean, in_flight_by_law;
+    uint64_t ended; /* requests that these two rest on */
+};
+
+/* Fills r->verdict, r->reasons and r->reason_count: INVALID reasons first. */
+void verdict_reach(const struct verdict_facts *v, struct load_result *r);
+
+#endif

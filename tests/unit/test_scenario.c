@@ -1,0 +1,278 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lab/scenario.h"
+
+static struct scenario scenario;
+static struct fail failure;
+
+static bool parse(const char *text)
+{
+    memset(&scenario, 0xff, sizeof scenario);
+    return scenario_parse("dir/some.ini", span_of(text), &scenario, &failure);
+}
+
+static void assert_parsed(const char *text)
+{
+    if (!parse(text))
+        fail_msg("%s", failure.text);
+}
+
+static void assert_refused(const char *text, const char *message)
+{
+    assert_false(parse(text));
+    assert_int_equal(failure.exit, EXIT_USAGE);
+    assert_string_equal(failure.text, message);
+}
+
+/* Every section sets its party's configuration; what is not given keeps the party's default. */
+static void test_sections(void **state)
+{
+    (void)state;
+    assert_parsed("; comment\n"
+                  "# comment\n"
+                  "[scenario]\n"
+                  "name = shop\n"
+                  "summary = a summary\n"
+                  "services = postgres memcached\n"
+                  "[target]\n"
+                  "mode = db\n"
+                  "threads = 3\n"
+                  "[upstream]\n"
+                  "delay = 20ms\n"
+                  "[load]\n"
+                  "path = /api/devices?x=1\n"
+                  "connections = 7 ; a comment\n"
+                  "timeout=100ms\n");
+    assert_string_equal(scenario.name, "shop");
+    assert_string_equal(scenario.summary, "a summary");
+    assert_string_equal(scenario.published, "");
+    assert_true(scenario.wants_postgres && scenario.wants_memcached);
+    assert_int_equal(scenario.target.mode, MODE_DB);
+    assert_int_equal(scenario.target.threads, 3);
+    assert_int_equal(scenario.target.fib_max, target_config_default.fib_max);
+    assert_int_equal(scenario.upstream.delay.a_ns, 20 * NS_PER_MS);
+    assert_string_equal(scenario.path, "/api/devices?x=1");
+    assert_int_equal(scenario.load.connections, 7);
+    assert_true(scenario.load.connections_was_set);
+    assert_int_equal(scenario.load.timeout_ns, 100 * NS_PER_MS);
+    assert_int_equal(scenario.load.duration_ns, 10 * NS_PER_S);
+    assert_null(scenario.load.ramp);
+}
+
+/* Without a name the file's is taken; without services none are wanted. */
+static void test_defaults(void **state)
+{
+    (void)state;
+    assert_parsed("[load]\npath = /x\n");
+    assert_string_equal(scenario.name, "some");
+    assert_false(scenario.wants_postgres || scenario.wants_memcached);
+    assert_parsed("[scenario]\nservices =\n[load]\npath = /x");
+    assert_false(scenario.wants_postgres || scenario.wants_memcached);
+}
+
+/* An indented line continues the value above, comments and blank lines in between or not. */
+static void test_continued(void **state)
+{
+    (void)state;
+    assert_parsed("[scenario]\r\n"
+                  "published = one,\r\n"
+                  "    two = 2,\r\n"
+                  "\tthree\r\n"
+                  "summary = s\r\n"
+                  "[load]\r\n"
+                  "path = /x\r\n");
+    assert_string_equal(scenario.published, "one, two = 2, three");
+    assert_string_equal(scenario.summary, "s");
+}
+
+/* A header may be given several times; a body keeps its braces and colons; a ramp may be empty. */
+static void test_values(void **state)
+{
+    (void)state;
+    assert_parsed("[load]\n"
+                  "path = /x\n"
+                  "header = A: 1\n"
+                  "header = B: 2\n"
+                  "body = {\"a\":\"b;c\"}\n"
+                  "rps-ramp =\n");
+    assert_int_equal(scenario.load.headers.count, 2);
+    assert_string_equal(scenario.load.headers.items[0], "A: 1");
+    assert_string_equal(scenario.load.headers.items[1], "B: 2");
+    assert_string_equal(scenario.load.body, "{\"a\":\"b;c\"}");
+    assert_string_equal(scenario.load.ramp, "");
+}
+
+/* Every mistake is named with file and line, what was found and what was expected. */
+static void test_refused(void **state)
+{
+    (void)state;
+    assert_refused("[load]\n\nconections = 5\npath = /x\n",
+                   "dir/some.ini:3: unknown key \"conections\" in [load]: did you mean "
+                   "\"connections\"?");
+    assert_refused("[scenario]\nzzzzzz = 5\n",
+                   "dir/some.ini:2: unknown key \"zzzzzz\" in [scenario]: expected one of name, "
+                   "summary, published, services");
+    assert_refused("[load]\ndelay = 5ms\n",
+                   "dir/some.ini:2: \"delay\" is no key of [load]: it belongs in [upstream]");
+    assert_refused("[taget]\nmode = db\n",
+                   "dir/some.ini:2: unknown section [taget], did you mean [target]?: expected "
+                   "[scenario], [target], [upstream] or [load]");
+    assert_refused("path = /x\n",
+                   "dir/some.ini:1: \"path\" stands before the first section: expected [scenario], "
+                   "[target], [upstream] or [load] above it");
+    assert_refused("[load]\npath = /x\nnonsense\n",
+                   "dir/some.ini:3: \"nonsense\" is neither: expected [section], key = value or ; "
+                   "comment");
+    assert_refused("[load\npath = /x\n",
+                   "dir/some.ini:1: \"[load\" is neither: expected [section], key = value or ; "
+                   "comment");
+    assert_refused(
+        "[load]\npath = api\n",
+        "dir/some.ini:2: path: \"api\" is not a path: expected one such as /api/devices");
+    assert_refused("[load]\npath = /x\npath = /y\n",
+                   "dir/some.ini:3: \"path\" in [load] was given on line 2 already");
+    assert_refused("[load]\npath = /x\n  method = GET\n",
+                   "dir/some.ini:3: an indented line continues \"path\" above: expected the key "
+                   "\"method\" at the beginning of its line");
+    assert_refused("[scenario]\nservices = postgres, memcache\n",
+                   "dir/some.ini:2: services: \"memcache\" is no service: expected postgres, "
+                   "memcached; did you mean memcached?");
+    assert_refused("[scenario]\nname = a/b\n",
+                   "dir/some.ini:2: name: \"a/b\" is not a name: expected letters, digits, - and "
+                   "_, since results are filed under it");
+    assert_refused("[scenario]\nsummary = s\n",
+                   "dir/some.ini: [load] has no path: expected a line such as path = /api/devices");
+}
+
+/* The checks of values are those of the command line, with file, line and key before them. */
+static void test_refused_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *begin;
+    } cases[] = {
+        {"[load]\npath = /x\ntimeout = soon\n", "dir/some.ini:3: timeout: "},
+        {"[load]\npath = /x\nconnections = 0\n", "dir/some.ini:3: connections: "},
+        {"[load]\nconnections = 1\n  2\npath = /x\n", "dir/some.ini:2: connections: "},
+        {"[target]\nmode = bd\n[load]\npath = /x\n", "dir/some.ini:2: mode: "},
+        {"[upstream]\ndelay = never\n[load]\npath = /x\n", "dir/some.ini:2: delay: "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_false(parse(cases[i].text));
+        assert_int_equal(failure.exit, EXIT_USAGE);
+        if (strncmp(failure.text, cases[i].begin, strlen(cases[i].begin)) != 0)
+            fail_msg("%s", failure.text);
+    }
+}
+
+/* Lines that libinih would cut, and bytes that would end them, are refused, as is what is no text.
+ */
+static void test_hostile(void **state)
+{
+    (void)state;
+    char text[2048];
+    snprintf(text, sizeof text, "[load]\npath = /x\nbody = %01000d\n", 0);
+    assert_false(parse(text));
+    assert_non_null(strstr(failure.text, "dir/some.ini:3: the line has a NUL byte or more than"));
+    assert_false(scenario_parse("a.ini", SPAN("[load]\npath = /x\0y\n"), &scenario, &failure));
+    assert_non_null(strstr(failure.text, "a.ini:2: the line has a NUL byte"));
+    assert_false(parse(""));
+    assert_false(parse("\x7f\x45LF\x01\x02\n"));
+    assert_null(strpbrk(failure.text, "\x7f\x01"));
+    text[0] = 0;
+    for (int i = 0; i < 300 && strlen(text) < sizeof text - 32; i++)
+        strcat(text, i ? "header = A: 1\n" : "[load]\n");
+    assert_false(parse(text));
+}
+
+/* Prefixes of a good file never crash and never pass by accident for another. */
+static void test_prefixes(void **state)
+{
+    (void)state;
+    for (const struct scenario_file *file = scenario_files(); file->name; file++)
+        for (size_t len = 0; len <= file->text.len; len++) {
+            struct span cut = {malloc(len + 1), len};
+            assert_non_null(cut.data);
+            memcpy((char *)cut.data, file->text.data, len);
+            if (!scenario_parse("cut.ini", cut, &scenario, &failure))
+                assert_int_equal(failure.exit, EXIT_USAGE);
+            free((char *)cut.data);
+        }
+}
+
+/* The built-in ones are the four published tests and say what they say. */
+static void test_built_in(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"fetch-external", "fib", "test1", "test2"};
+    const struct scenario_file *files = scenario_files();
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(files[i].name, names[i]);
+        if (!scenario_load(names[i], &scenario, &failure))
+            fail_msg("%s", failure.text);
+        assert_string_equal(scenario.name, names[i]);
+        assert_true(*scenario.summary && *scenario.published);
+    }
+    assert_null(files[4].name);
+
+    assert_true(scenario_load("test1", &scenario, &failure));
+    assert_int_equal(scenario.target.mode, MODE_STATIC);
+    assert_string_equal(scenario.path, "/api/devices");
+    assert_string_equal(scenario.load.ramp, "5000:100000:5000/1s");
+    assert_false(scenario.wants_postgres || scenario.wants_memcached);
+    assert_true(scenario_load("test2", &scenario, &failure));
+    assert_int_equal(scenario.target.mode, MODE_DB);
+    assert_string_equal(scenario.load.method, "POST");
+    assert_string_equal(scenario.load.body,
+                        "{\"mac\":\"EF-2B-C4-F5-D6-34\",\"firmware\":\"2.1.5\"}");
+    assert_true(scenario.wants_postgres && scenario.wants_memcached);
+    assert_true(scenario_load("fib", &scenario, &failure));
+    assert_int_equal(scenario.load.requests, 1000);
+    assert_int_equal(scenario.load.connections, 100);
+    assert_null(scenario.load.ramp);
+    assert_true(scenario_load("fetch-external", &scenario, &failure));
+    assert_int_equal(scenario.target.mode, MODE_PROXY);
+    assert_int_equal(scenario.upstream.delay.a_ns, 500 * NS_PER_MS);
+}
+
+/* A name that is none is answered with the nearest; a path is read as a file. */
+static void test_load(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/iubench-scenario-XXXXXX";
+    assert_false(scenario_load("tets1", &scenario, &failure));
+    assert_int_equal(failure.exit, EXIT_USAGE);
+    assert_string_equal(failure.text,
+                        "unknown scenario \"tets1\", did you mean \"test1\"?: expected "
+                        "fetch-external, fib, test1, test2, or the path of a .ini file");
+    assert_false(scenario_load("./no-such.ini", &scenario, &failure));
+    assert_non_null(strstr(failure.text, "./no-such.ini: No such file or directory"));
+    assert_false(scenario_load("/tmp/", &scenario, &failure));
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, "[load]\npath = /y\n", 17), 17);
+    close(fd);
+    assert_true(scenario_load(path, &scenario, &failure));
+    assert_string_equal(scenario.path, "/y");
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sections),  cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_continued), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_refused_values),
+        cmocka_unit_test(test_hostile),   cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_built_in),  cmocka_unit_test(test_load),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
