@@ -117,7 +117,7 @@ $(B)/%.o: %.S
 # 0.1.0 at its tag or outside a repository, else 0.1.0+gabc1234; written only when it changes.
 $(B)/gen/version.h: FORCE
 	@mkdir -p $(@D)
-	@suffix=; if [ -e .git ] && ! git describe --exact-match --match v$(VERSION) >/dev/null 2>&1; \
+	@suffix=; if [ -e .git ] && ! git describe --tags --exact-match --match v$(VERSION) >/dev/null 2>&1; \
 		then suffix=$$(git rev-parse --short=7 HEAD 2>/dev/null | sed 's/^/+g/'); fi; \
 		echo "#define IUBENCH_VERSION \"$(VERSION)$$suffix\"" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
@@ -159,7 +159,8 @@ lint: $(B)/gen/version.h $(B)/gen/scenario_files.inc ## check includes, banned w
 
 test-programs: $(UNIT) $(INTEGRATION)
 
-$(TEST_LIB) $(UNIT:=.o) $(INTEGRATION:=.o) $(MICRO:=.o): override CPPFLAGS += -Itests
+# Only what is below tests/ sees -Itests, for "lib/guard.h".
+$(B)/tests/%.o $(B)/fuzz/tests/%.o: override CPPFLAGS += -Itests
 
 $(UNIT) $(INTEGRATION) $(MICRO): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubench.a
 	@echo "  LINK   $@"
@@ -183,7 +184,8 @@ replays: $(REPLAYS)
 
 FUZZ_SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
-$(FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libiubench.a
+$(FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(TEST_LIB:$(B)/%=$(B)/fuzz/%) \
+		$(B)/fuzz/libiubench.a
 	@echo "  LINK   $@"
 	$(Q)$(CLANG) $(CFLAGS) $(FUZZ_SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -201,7 +203,8 @@ $(B)/fuzz/%.o: $(B)/%.o
 	@mkdir -p $(@D)
 	@cp $< $@
 
-$(REPLAYS): $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libiubench.a
+$(REPLAYS): $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libtests.a \
+		$(B)/libiubench.a
 	@mkdir -p $(@D)
 	@echo "  LINK   $@"
 	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
