@@ -14,6 +14,7 @@
 #include "net/sock.h"
 
 enum { REPLY_BYTES_MAX = 1024 * 1024 };
+static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
 static const uint64_t DEADLINE_NS = 2 * NS_PER_S;
 
 struct reply {
@@ -81,7 +82,7 @@ static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *
             return refuse(f, errno == EAGAIN ? "accepts but does not answer" : strerror(errno));
         r->is_closed = n == 0;
         if (!r->head_len) {
-            int head = http_response_head(&r->head, r->data, r->len, &HTTP_LIMITS_DEFAULT);
+            int head = http_response_head(&r->head, r->data, r->len, &limits);
             if (head < 0 || (head == 0 && r->is_closed))
                 return refuse(f, "does not speak HTTP/1.1");
             r->head_len = (size_t)head;
