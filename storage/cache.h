@@ -30,7 +30,8 @@ struct cache {
 struct cache_ops {
     const char *name; /* "memcached", "memory" */
     void (*set)(struct cache *c, struct cache_set *s);
-    void (*close)(struct cache *c);
+    void (*close)(struct cache *c); /* both as for struct store_ops */
+    void (*free)(struct cache *c);
 };
 
 static inline void cache_set(struct cache *c, struct cache_set *s)

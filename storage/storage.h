@@ -37,7 +37,8 @@ struct storage;
  * wrong option EXIT_USAGE. */
 struct storage *storage_open(const struct storage_config *config, unsigned threads,
                              struct fail *f) MUST_USE;
-void storage_free(struct storage *s); /* after every store and cache of it was closed */
+/* After every store and cache of it was closed and its loop closed as well. NULL is ignored. */
+void storage_free(struct storage *s);
 
 /* One per loop, on its thread. *store or *cache is NULL where it is "none". False with `f` filled.
  */

@@ -60,9 +60,13 @@ struct store {
 struct store_ops {
     const char *name; /* "postgres", "sqlite" */
     void (*insert)(struct store *s, struct store_insert *i);
-    /* Ends: what is in flight is answered STORE_UNKNOWN, what is queued STORE_UNAVAILABLE; frees
-     * the store. */
+    /* On the loop's thread, from anywhere but `insert`: what is in flight is answered with what is
+     * known of it, what is queued with STORE_UNAVAILABLE, before this returns. The loop may go on
+     * or end. */
     void (*close)(struct store *s);
+    /* Gives the memory back, after the loop's last turn: until then the kernel may still know of
+     * its operations, and others may read its counters. Called by storage_free() alone. */
+    void (*free)(struct store *s);
 };
 
 /* Queues an insert; statements of one turn leave together when the turn ends. */

@@ -105,11 +105,12 @@ const char *cpus_text(const cpu_set_t *set, char out[CPUS_TEXT_BYTES])
         int range_len = cpu > first ? snprintf(range, sizeof range, ",%d-%d", first, cpu)
                                     : snprintf(range, sizeof range, ",%d", first);
         if (len + (size_t)range_len + sizeof ",..." > CPUS_TEXT_BYTES) {
-            strcpy(out + len, ",...");
+            memcpy(out + len, ",...", sizeof ",...");
             return out;
         }
-        strcpy(out + len, len ? range : range + 1);
-        len = strlen(out);
+        const char *shown = len ? range : range + 1; /* no comma before the first */
+        memcpy(out + len, shown, strlen(shown) + 1);
+        len += strlen(shown);
     }
     return out;
 }

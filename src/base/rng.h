@@ -9,8 +9,10 @@ struct rng {
     uint64_t s[4];
 };
 
-/* The same seed gives the same sequence; any seed will do. rng_next() is uniform over 64 bits. */
+/* Any seed; the same seed gives the same numbers, on every machine. */
 void rng_seed(struct rng *r, uint64_t seed);
+
+/* All 64 bits. */
 uint64_t rng_next(struct rng *r);
 
 /* Uniform in [0, below), without modulo bias; below > 0. */

@@ -182,7 +182,7 @@ static bool put_exact(uint64_t value, const struct unit *unit, char out[UNITS_TE
         out[at] = (char)('0' + (int)(shifted / unit->parts));
         rest = (uint64_t)(shifted % unit->parts);
     }
-    strcpy(out + at, unit->suffix);
+    memcpy(out + at, unit->suffix, strlen(unit->suffix) + 1);
     return !rest;
 }
 
@@ -194,13 +194,13 @@ static const char *shortest(uint64_t value, const struct unit_table *table,
     put_exact(value, &table->units[0], out);
     for (unsigned i = 1; i < table->printed_count && value >= table->units[i].parts; i++)
         if (put_exact(value, &table->units[i], tried) && strlen(tried) <= strlen(out))
-            strcpy(out, tried);
+            memcpy(out, tried, sizeof tried);
     return out;
 }
 
 const char *units_duration_text(uint64_t ns, char out[UNITS_TEXT_BYTES])
 {
-    return ns ? shortest(ns, &duration_units, out) : strcpy(out, "0s");
+    return ns ? shortest(ns, &duration_units, out) : memcpy(out, "0s", 3);
 }
 
 const char *units_rate_text(double per_s, char out[UNITS_TEXT_BYTES])

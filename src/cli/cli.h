@@ -47,6 +47,13 @@ struct option_row {
     size_t was_set_at; /* offset of a bool that is set when the option was given; 0: none */
 };
 
+/* Options of one configuration struct, and where that stands in the struct that a command reads into.
+ * Lists of tables end with one without rows; rows end with one without a name. */
+struct option_table {
+    const struct option_row *rows;
+    size_t at;
+};
+
 struct command {
     const char *name;
     const char *arguments; /* "[URL...]"; "" when it takes none */
@@ -54,8 +61,7 @@ struct command {
     const char *summary;  /* one line */
     const char *details;  /* paragraphs for --help; "" for none */
     const char *examples; /* lines "iubench ..." */
-    const struct option_row *const
-        *options; /* NULL-terminated list of tables, each ended by a row without a name */
+    const struct option_table *options;
     /* Runs with the words behind the command's name; returns the exit code; on failure prints
      * nothing but fills `f`. */
     int (*run)(const struct command *c, int argc, char **argv, struct fail *f);
@@ -73,8 +79,8 @@ enum cli_outcome cli_parse(const struct command *c, int argc, char **argv, void 
 
 /* Sets one option by its name, as scenario files do; flags take yes or no. Copies `value`. The
  * message begins with the name; the caller puts "test1.ini:12" before it with fail_prefix(). */
-bool cli_set(const struct option_row *const *tables, void *config, const char *name,
-             const char *value, struct fail *f) MUST_USE;
+bool cli_set(const struct option_table *tables, void *config, const char *name, const char *value,
+             struct fail *f) MUST_USE;
 
 /* The help of a command; the overview of all. */
 void cli_help(const struct command *c, struct text *out);

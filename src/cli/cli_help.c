@@ -101,11 +101,11 @@ static void add_option(struct text *out, const struct option_row *row, size_t co
 }
 
 /* The widest of the names that stay within the column. */
-static size_t names_columns(const struct option_row *const *tables)
+static size_t names_columns(const struct option_table *tables)
 {
     size_t widest = strlen("-h, --help");
-    for (; *tables; tables++)
-        for (const struct option_row *row = *tables; row->name; row++) {
+    for (; tables->rows; tables++)
+        for (const struct option_row *row = tables->rows; row->name; row++) {
             struct text names = {0};
             put_names(row, &names);
             if (names.len > widest && names.len <= NAME_COLUMNS)
@@ -134,8 +134,8 @@ void cli_help(const struct command *c, struct text *out)
 
     text_add(out, SPAN("\nOptions:\n"));
     size_t columns = names_columns(c->options);
-    for (const struct option_row *const *table = c->options; *table; table++)
-        for (const struct option_row *row = *table; row->name; row++)
+    for (const struct option_table *table = c->options; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name; row++)
             add_option(out, row, columns);
     add_entry(out, "-h, --help", columns, "show this help");
     if (*c->examples)

@@ -47,34 +47,41 @@ static void add_text(struct cli_texts *texts, const char *text)
     texts->items[texts->count++] = text;
 }
 
-static const struct option_row *find_name(const struct option_row *const *tables, struct span name)
+/* Both set *at to where the option's configuration struct stands in the command's. */
+static const struct option_row *find_name(const struct option_table *tables, struct span name,
+                                          size_t *at)
 {
-    for (; *tables; tables++)
-        for (const struct option_row *row = *tables; row->name; row++)
-            if (span_eq(span_of(row->name), name))
+    for (; tables->rows; tables++)
+        for (const struct option_row *row = tables->rows; row->name; row++)
+            if (span_eq(span_of(row->name), name)) {
+                *at = tables->at;
                 return row;
+            }
     return NULL;
 }
 
-static const struct option_row *find_letter(const struct option_row *const *tables, char letter)
+static const struct option_row *find_letter(const struct option_table *tables, char letter,
+                                            size_t *at)
 {
-    for (; *tables; tables++)
-        for (const struct option_row *row = *tables; row->name; row++)
-            if (row->letter == letter)
+    for (; tables->rows; tables++)
+        for (const struct option_row *row = tables->rows; row->name; row++)
+            if (row->letter == letter) {
+                *at = tables->at;
                 return row;
+            }
     return NULL;
 }
 
-static const char *nearest_name(const struct option_row *const *tables, const char *word)
+static const char *nearest_name(const struct option_table *tables, const char *word)
 {
     size_t count = 0;
-    for (const struct option_row *const *table = tables; *table; table++)
-        for (const struct option_row *row = *table; row->name; row++)
+    for (const struct option_table *table = tables; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name; row++)
             count++;
     const char **names = mem_need(count + 1, sizeof *names);
     count = 0;
-    for (const struct option_row *const *table = tables; *table; table++)
-        for (const struct option_row *row = *table; row->name; row++)
+    for (const struct option_table *table = tables; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name; row++)
             names[count++] = row->name;
     const char *nearest = cli_nearest(word, names);
     free(names);
@@ -206,25 +213,28 @@ static const char *take_value(struct reader *r, const struct option_row *row, co
     return row->is_value_optional ? "" : NULL;
 }
 
-static bool read_option(struct reader *r, const struct option_row *row, const char *attached)
+static bool read_option(struct reader *r, const struct option_row *row, size_t at,
+                        const char *attached)
 {
+    void *config = (char *)r->config + at;
     const char *value = take_value(r, row, attached);
     if (!value)
         return refuse_missing(row, r->f);
-    if (!set_value(row, r->config, value, r->f))
+    if (!set_value(row, config, value, r->f))
         return fail_prefix(r->f, "--%s", row->name);
-    note_set(row, r->config);
+    note_set(row, config);
     return true;
 }
 
-static bool read_flag(struct reader *r, const struct option_row *row, bool value,
+static bool read_flag(struct reader *r, const struct option_row *row, size_t at, bool value,
                       const char *attached)
 {
+    void *config = (char *)r->config + at;
     if (attached)
         return fail_set(r->f, EXIT_USAGE, "--%s%s takes no value: write it without \"=\"",
                         value ? "" : "no-", row->name);
-    set_flag(row, r->config, value);
-    note_set(row, r->config);
+    set_flag(row, config, value);
+    note_set(row, config);
     return true;
 }
 
@@ -233,17 +243,18 @@ static enum cli_outcome read_long(struct reader *r, const char *text)
 {
     struct span name = {text, strcspn(text, "=")};
     const char *attached = text[name.len] ? text + name.len + 1 : NULL;
-    const struct option_row *row = find_name(r->command->options, name);
+    size_t at = 0;
+    const struct option_row *row = find_name(r->command->options, name, &at);
     if (row && row->kind == OPTION_FLAG)
-        return read_flag(r, row, true, attached) ? CLI_RUN : CLI_BAD;
+        return read_flag(r, row, at, true, attached) ? CLI_RUN : CLI_BAD;
     if (row)
-        return read_option(r, row, attached) ? CLI_RUN : CLI_BAD;
+        return read_option(r, row, at, attached) ? CLI_RUN : CLI_BAD;
     if (span_eq(name, SPAN("help")))
         return CLI_HELP_SHOWN;
     if (span_starts(name, SPAN("no-"))) {
-        row = find_name(r->command->options, (struct span){name.data + 3, name.len - 3});
+        row = find_name(r->command->options, (struct span){name.data + 3, name.len - 3}, &at);
         if (row && row->kind == OPTION_FLAG)
-            return read_flag(r, row, false, attached) ? CLI_RUN : CLI_BAD;
+            return read_flag(r, row, at, false, attached) ? CLI_RUN : CLI_BAD;
     }
     refuse_unknown(r, "--", name);
     return CLI_BAD;
@@ -253,7 +264,8 @@ static enum cli_outcome read_long(struct reader *r, const char *text)
 static enum cli_outcome read_short(struct reader *r, const char *letters)
 {
     for (; *letters; letters++) {
-        const struct option_row *row = find_letter(r->command->options, *letters);
+        size_t at = 0;
+        const struct option_row *row = find_letter(r->command->options, *letters, &at);
         if (!row && *letters == 'h')
             return CLI_HELP_SHOWN;
         if (!row) {
@@ -261,8 +273,8 @@ static enum cli_outcome read_short(struct reader *r, const char *letters)
             return CLI_BAD;
         }
         if (row->kind != OPTION_FLAG)
-            return read_option(r, row, letters[1] ? letters + 1 : NULL) ? CLI_RUN : CLI_BAD;
-        read_flag(r, row, true, NULL);
+            return read_option(r, row, at, letters[1] ? letters + 1 : NULL) ? CLI_RUN : CLI_BAD;
+        read_flag(r, row, at, true, NULL);
     }
     return CLI_RUN;
 }
@@ -336,11 +348,12 @@ static bool read_bool(const char *value, bool *is_on, struct fail *f)
                     log_escape(span_of(value), shown, sizeof shown));
 }
 
-bool cli_set(const struct option_row *const *tables, void *config, const char *name,
-             const char *value, struct fail *f)
+bool cli_set(const struct option_table *tables, void *config, const char *name, const char *value,
+             struct fail *f)
 {
     char shown[SHOWN_BYTES];
-    const struct option_row *row = find_name(tables, span_of(name));
+    size_t at = 0;
+    const struct option_row *row = find_name(tables, span_of(name), &at);
     if (!row) {
         const char *nearest = nearest_name(tables, name);
         return fail_set(f, EXIT_USAGE, "unknown key \"%s\"%s%s%s",
@@ -348,6 +361,7 @@ bool cli_set(const struct option_row *const *tables, void *config, const char *n
                         nearest ? "; did you mean \"" : "", nearest ? nearest : "",
                         nearest ? "\"?" : "");
     }
+    config = (char *)config + at;
     bool is_on = false;
     bool is_good = row->kind == OPTION_FLAG ? read_bool(value, &is_on, f)
                                             : set_value(row, config, keep_text(value), f);

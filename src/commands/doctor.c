@@ -1,6 +1,7 @@
 /* `iubench doctor` */
 #include "commands/commands.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@ struct nothing {
     char none;
 };
 
-static const struct option_row *const tables[] = {NULL};
+static const struct option_table tables[] = {{0}};
 
 static int run_doctor(const struct command *command, int argc, char **argv, struct fail *f)
 {

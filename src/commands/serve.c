@@ -1,12 +1,13 @@
 /* `iubench serve` */
 #include "commands/commands.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "commands/signals.h"
 #include "target/target.h"
 
-static const struct option_row *const tables[] = {target_options, storage_options, NULL};
+static const struct option_table tables[] = {{target_options, 0}, {storage_options, offsetof(struct target_config, storage)}, {0}};
 
 static int run_serve(const struct command *command, int argc, char **argv, struct fail *f)
 {

@@ -1,12 +1,13 @@
 /* `iubench upstream` */
 #include "commands/commands.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 #include "commands/signals.h"
 #include "upstream/upstream.h"
 
-static const struct option_row *const tables[] = {upstream_options, NULL};
+static const struct option_table tables[] = {{upstream_options, 0}, {0}};
 
 static int run_upstream(const struct command *command, int argc, char **argv, struct fail *f)
 {

@@ -49,14 +49,17 @@ static int refuse_long_line(const char *p, const char *end)
     return after && end - after - 1 > VERSION_LEN ? BAD_REQUEST : URI_TOO_LONG;
 }
 
-/* `end`: bytes before the line's LF, or all bytes there are, at most limits->head_bytes. */
+/* `end`: bytes before the line's LF, or all bytes there are, at most limits->head_bytes. What is
+ * over a limit is so before its line has ended; but for a CR, which may be the head's end. */
 static int check_limits(const struct http_head *h, const char *data, size_t end,
                         const struct http_limits *limits)
 {
     size_t fitting = (size_t)limits->line_bytes + 1; /* with the CR */
     if (!h->has_start_line && end - h->line > fitting)
         return refuse_long_line(data + h->line, data + h->line + fitting);
-    return end >= limits->head_bytes ? FIELDS_TOO_LARGE : 0;
+    bool is_field = h->has_start_line && end > h->line && data[h->line] != '\r';
+    bool is_over = end >= limits->head_bytes || (is_field && h->fields >= limits->fields);
+    return is_over ? FIELDS_TOO_LARGE : 0;
 }
 
 /* --- start lines --- */
@@ -295,11 +298,8 @@ static int read_known_field(struct http_head *h, const char *data, struct span n
 
 /* name ":" OWS value OWS. A space before the name (obs-fold) or before the colon is no token
  * character, so both end here (RFC 9112 sections 2.2, 5.1, 5.2). */
-static int read_field(struct http_head *h, const char *data, struct line line,
-                      const struct http_limits *limits, enum side side)
+static int read_field(struct http_head *h, const char *data, struct line line, enum side side)
 {
-    if (h->fields >= limits->fields)
-        return FIELDS_TOO_LARGE;
     h->fields++;
     const char *colon = chars_skip(line.p, line.end, CHARS_TOKEN);
     if (colon == line.p || colon == line.end || *colon != ':')
@@ -320,22 +320,16 @@ static int check_head(const struct http_head *h, enum side side)
     return check_coding(h);
 }
 
-static int read_line(struct http_head *h, const char *data, struct line line,
-                     const struct http_limits *limits, enum side side)
+/* An empty line comes here only before the start line, where one is to be passed over before a
+ * request (RFC 9112 section 2.2). */
+static int read_line(struct http_head *h, const char *data, struct line line, enum side side)
 {
     if (h->has_start_line)
-        return read_field(h, data, line, limits, side);
+        return read_field(h, data, line, side);
+    if (line.p == line.end)
+        return side == REQUEST && line.p == data ? 0 : BAD_REQUEST;
     h->has_start_line = true;
     return side == REQUEST ? read_request_line(h, data, line) : read_status_line(h, line);
-}
-
-/* An unfinished line may already be one field too many. */
-static int await_line(struct http_head *h, const char *data, size_t len,
-                      const struct http_limits *limits)
-{
-    h->scanned = (uint32_t)len;
-    bool is_field = h->has_start_line && h->line < len && data[h->line] != '\r';
-    return is_field && h->fields >= limits->fields ? FIELDS_TOO_LARGE : 0;
 }
 
 static int read_head(struct http_head *h, const char *data, size_t len,
@@ -346,23 +340,19 @@ static int read_head(struct http_head *h, const char *data, size_t len,
         const char *lf = memchr(data + h->scanned, '\n', room - h->scanned);
         size_t end = lf ? (size_t)(lf - data) : room;
         int refusal = check_limits(h, data, end, limits);
-        if (refusal || !lf)
-            return refusal ? refusal : await_line(h, data, end, limits);
+        if (refusal)
+            return refusal;
+        h->scanned = (uint32_t)end;
+        if (!lf)
+            return 0;
         if (end == h->line || lf[-1] != '\r')
             return BAD_REQUEST;
         struct line line = {data + h->line, lf - 1};
-        bool is_empty = line.p == line.end, is_first = h->line == 0;
         h->line = h->scanned = (uint32_t)(end + 1);
-        if (is_empty && h->has_start_line) {
-            refusal = check_head(h, side);
+        bool is_end = h->has_start_line && line.p == line.end;
+        refusal = is_end ? check_head(h, side) : read_line(h, data, line, side);
+        if (refusal || is_end)
             return refusal ? refusal : (int)h->line;
-        }
-        if (!is_empty)
-            refusal = read_line(h, data, line, limits, side);
-        else if (side == RESPONSE || !is_first) /* one is to be skipped: RFC 9112 section 2.2 */
-            refusal = BAD_REQUEST;
-        if (refusal)
-            return refusal;
     }
     return len >= limits->head_bytes ? FIELDS_TOO_LARGE : 0;
 }

@@ -29,16 +29,17 @@ struct own_key {
 struct section {
     const char *name;
     size_t at; /* of its configuration in struct scenario */
-    const struct option_row *const *tables;
+    const struct option_table *tables;
     const struct own_key *own;
 };
 
 static bool set_text(char *field, size_t room, const char *value, struct fail *f)
 {
-    if (strlen(value) >= room)
-        return fail_set(f, EXIT_USAGE, "the text has %zu bytes: expected at most %zu",
-                        strlen(value), room - 1);
-    strcpy(field, value);
+    size_t len = strlen(value);
+    if (len >= room)
+        return fail_set(f, EXIT_USAGE, "the text has %zu bytes: expected at most %zu", len,
+                        room - 1);
+    memcpy(field, value, len + 1);
     return true;
 }
 
@@ -101,10 +102,11 @@ static bool set_services(struct scenario *s, const char *value, struct fail *f)
     return true;
 }
 
-static const struct option_row *const no_tables[] = {NULL};
-static const struct option_row *const target_tables[] = {storage_options, target_options, NULL};
-static const struct option_row *const upstream_tables[] = {upstream_options, NULL};
-static const struct option_row *const load_tables[] = {load_options, NULL};
+static const struct option_table no_tables[] = {{0}};
+static const struct option_table target_tables[] = {
+    {storage_options, offsetof(struct target_config, storage)}, {target_options, 0}, {0}};
+static const struct option_table upstream_tables[] = {{upstream_options, 0}, {0}};
+static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
 static const struct own_key no_keys[] = {{0}};
 static const struct own_key scenario_keys[] = {{"name", set_name},
@@ -132,8 +134,8 @@ static const struct own_key *own_find(const struct section *section, const char 
 
 static const struct option_row *option_find(const struct section *section, const char *name)
 {
-    for (const struct option_row *const *table = section->tables; *table; table++)
-        for (const struct option_row *row = *table; row->name; row++)
+    for (const struct option_table *table = section->tables; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name; row++)
             if (strcmp(row->name, name) == 0)
                 return row;
     return NULL;
@@ -149,8 +151,8 @@ static void list_keys(const struct section *section, const char *names[KEYS_MAX 
     size_t count = 0;
     for (const struct own_key *key = section->own; key->name; key++)
         names[count++] = key->name;
-    for (const struct option_row *const *table = section->tables; *table; table++)
-        for (const struct option_row *row = *table; row->name && count < KEYS_MAX; row++)
+    for (const struct option_table *table = section->tables; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name && count < KEYS_MAX; row++)
             names[count++] = row->name;
     names[count] = NULL;
 }
@@ -251,7 +253,7 @@ static bool note_key(struct parser *p, const struct section *section, const stru
     }
     p->seen[p->seen_count].section = section;
     p->seen[p->seen_count].line = k->line;
-    strcpy(p->seen[p->seen_count++].name, k->name);
+    memcpy(p->seen[p->seen_count++].name, k->name, NAME_BYTES);
     return true;
 }
 
@@ -438,21 +440,15 @@ static bool load_file(const char *path, struct scenario *s, struct fail *f)
     return is_read;
 }
 
-bool scenario_load(const char *name, struct scenario *s, struct fail *f)
+static bool fail_unknown(const char *name, struct fail *f)
 {
     const char *names[KEYS_MAX + 1];
-    char shown[SHOWN_BYTES], where[NAME_BYTES];
+    char shown[SHOWN_BYTES];
     struct text known = {0};
-    size_t len = strlen(name), count = 0;
-    if (strchr(name, '/') || (len > 4 && strcmp(name + len - 4, ".ini") == 0))
-        return load_file(name, s, f);
+    size_t count = 0;
     for (const struct scenario_file *file = scenario_files(); file->name; file++) {
-        if (strcmp(file->name, name) == 0) {
-            snprintf(where, sizeof where, "%s.ini", name);
-            return scenario_parse(where, file->text, s, f);
-        }
-        if (count < KEYS_MAX)
-            names[count++] = file->name;
+        CHECK(count < KEYS_MAX);
+        names[count++] = file->name;
         text_addf(&known, "%s, ", file->name);
     }
     names[count] = NULL;
@@ -462,4 +458,18 @@ bool scenario_load(const char *name, struct scenario *s, struct fail *f)
              nearest ? nearest : "", nearest ? "\"?" : "", text_span(&known).data);
     text_free(&known);
     return false;
+}
+
+bool scenario_load(const char *name, struct scenario *s, struct fail *f)
+{
+    char where[NAME_BYTES];
+    size_t len = strlen(name);
+    if (strchr(name, '/') || (len > 4 && strcmp(name + len - 4, ".ini") == 0))
+        return load_file(name, s, f);
+    for (const struct scenario_file *file = scenario_files(); file->name; file++)
+        if (strcmp(file->name, name) == 0) {
+            snprintf(where, sizeof where, "%s.ini", name);
+            return scenario_parse(where, file->text, s, f);
+        }
+    return fail_unknown(name, f);
 }

@@ -73,6 +73,8 @@ static bool refuse(struct fail *f, const char *what)
                     what);
 }
 
+static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
+
 static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *f)
 {
     uint64_t deadline_ns = clock_ns() + DEADLINE_NS;

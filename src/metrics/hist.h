@@ -30,13 +30,17 @@ unsigned hist_bucket(uint64_t ns);
 uint64_t hist_bucket_low(unsigned bucket);
 uint64_t hist_bucket_high(unsigned bucket);
 
-/* Adds one value, or the same value `times` times. One thread writes a histogram. */
+/* Counts one value, or a value so many times. Cheap enough for every request. */
 void hist_record(struct hist *h, uint64_t ns);
 void hist_record_n(struct hist *h, uint64_t ns, uint64_t times);
 
 /* Adds `from` to `to`: the histogram of the union, exactly. `from` may be recorded into meanwhile
  * on its own thread (not cleared): what is recorded during the call may be in the result or not. */
 void hist_merge(struct hist *to, const struct hist *from);
+
+/* Turns `before`, an earlier state of the same histogram as `now`, into what was recorded between the
+ * two. Its min and max are those of the buckets. */
+void hist_subtract_from(struct hist *before, const struct hist *now);
 
 /* The value at or below which `percent` (0 to 100) of the records lie; 0 when empty. 100 gives max.
  */

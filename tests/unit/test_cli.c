@@ -110,7 +110,7 @@ static const struct option_row second_options[] = {
      .help = "something of its own"},
     {0},
 };
-static const struct option_row *const tables[] = {first_options, second_options, NULL};
+static const struct option_table tables[] = {{first_options, 0}, {second_options, 0}, {0}};
 
 static const struct command load = {
     .name = "load",
@@ -151,7 +151,8 @@ static enum cli_outcome parse(const struct command *c, const char *line)
     char *words[WORDS_MAX];
     int count = 0;
     snprintf(copy, sizeof copy, "%s", line);
-    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
+    char *rest;
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         assert_true(count < WORDS_MAX);
         words[count++] = strcmp(word, "_") ? word : strchr(word, 0);
     }
@@ -341,14 +342,14 @@ static void test_set(void **state)
     assert_true(config.duration_ns == 5 * NS_PER_S && config.duration_was_set);
     assert_true(cli_set(tables, &config, "rps-ramp", "", &fail));
     assert_string_equal(config.ramp, "");
+    char text[100][12];
     for (int i = 0; i < 100; i++) {
-        char text[16];
-        snprintf(text, sizeof text, "%d", i);
-        assert_true(cli_set(tables, &config, "header", text, &fail));
+        snprintf(text[i], sizeof text[i], "%d", i);
+        assert_true(cli_set(tables, &config, "header", text[i], &fail));
     }
     assert_int_equal(config.headers.count, 100);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(atoi(config.headers.items[i]), i);
+        assert_string_equal(config.headers.items[i], text[i]);
 
     static const char *const yes[] = {"yes", "true", "on", "1", "Yes"};
     static const char *const no[] = {"no", "false", "off", "0", "FALSE"};
@@ -365,6 +366,35 @@ static void assert_set_refused(const char *name, const char *value, const char *
     assert_false(cli_set(tables, &config, name, value, &fail));
     assert_string_equal(fail.text, message);
     assert_int_equal(fail.exit, EXIT_USAGE);
+}
+
+/* Tables of several configurations in one: each option lands in its own struct, its note as well, by
+ * word, letter and key. */
+static void test_several_structs(void **state)
+{
+    (void)state;
+    struct {
+        struct config first, second;
+    } both;
+    const struct option_table placed[] = {
+        {first_options, 0}, {second_options, sizeof(struct config)}, {0}};
+    struct command c = load;
+    c.options = placed;
+    static char texts[][12] = {"-d5s", "-q", "--json", "x", "-c", "7", "--no-warm"};
+    char *words[7];
+    for (int i = 0; i < 7; i++)
+        words[i] = texts[i];
+    memset(&both, 0, sizeof both);
+    both.second.is_warm = true;
+    assert_int_equal(cli_parse(&c, 7, words, &both, &arguments, &fail), CLI_RUN);
+    assert_true(both.first.duration_ns == 5 * NS_PER_S && both.first.duration_was_set);
+    assert_int_equal(both.first.connections, 7);
+    assert_string_equal(both.second.json, "x");
+    assert_true(both.second.is_quiet && both.second.is_quiet_was_set && !both.second.is_warm);
+    assert_true(!both.first.is_quiet && !both.first.json && !both.second.connections);
+    assert_true(cli_set(placed, &both, "mode", "db", &fail));
+    assert_true(cli_set(placed, &both, "warm", "yes", &fail));
+    assert_true(both.second.mode == 5 && both.second.is_warm && !both.first.mode);
 }
 
 /* What a scenario file gets wrong is said in its terms: keys, not options. */
@@ -515,13 +545,21 @@ static void test_help_shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_forms),       cmocka_unit_test(test_optional_value),
-        cmocka_unit_test(test_arguments),   cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_bad_values),  cmocka_unit_test(test_set),
-        cmocka_unit_test(test_set_refused), cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_find),        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_overview),    cmocka_unit_test(test_help_shown),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_optional_value),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_several_structs),
+        cmocka_unit_test(test_set_refused),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_overview),
+        cmocka_unit_test(test_help_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -530,6 +530,7 @@ static void test_limits(void **state)
     assert_int_equal(limited(text, 17, 36, 0), -431);
     assert_int_equal(limited("GET /aaaaaaaaaaaaaaaaaa", 17, 99, 2), -414);
     assert_int_equal(limited("GET / HTTP/1.1\r\nHost: aaaaaaaaaaaaaaaa", 17, 36, 2), -431);
+    assert_int_equal(limited("GET / HTTP/1.1\r\nHost: a\r\nX\n", 17, 36, 1), -431);
     assert_int_equal(limited("GET / HTTP/1.1\r\nHost: a\r\nX", 17, 36, 1), -431);
     assert_int_equal(limited("GET / HTTP/1.1\r\nHost: a\r\n\r", 17, 36, 1), 0);
     assert_int_equal(limited("\r\nGET /abc HTTP/1.1\r\nHost: a\r\n\r\n", 17, 36, 1), 32);

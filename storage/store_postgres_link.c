@@ -1,0 +1,327 @@
+/* libpq does its own reads and writes; the ring tells when they will not block. One-shot polls are
+ * armed again after each read, because a poll that only reports edges would miss what libpq left
+ * unread. */
+#include "storage/store_postgres_link.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "storage/store_postgres_wire.h"
+
+static const uint64_t BACKOFF_FIRST_NS = 50 * NS_PER_MS, BACKOFF_MOST_NS = NS_PER_S;
+static const uint64_t IDLE_NS = 3600 * NS_PER_S;
+
+static void begin_connect(struct store_postgres_link *l);
+static void socket_ready(struct store_postgres_link *l, bool is_readable);
+static void lose(struct store_postgres_link *l);
+static void finish_closing(struct store_postgres_link *l);
+
+/* --- polls and the one timer --- */
+
+static void readable_done(struct op *op, int res, unsigned flags)
+{
+    (void)res, (void)flags;
+    socket_ready(
+        (struct store_postgres_link *)((char *)op - offsetof(struct store_postgres_link, readable)),
+        true);
+}
+
+static void writable_done(struct op *op, int res, unsigned flags)
+{
+    (void)res, (void)flags;
+    socket_ready(
+        (struct store_postgres_link *)((char *)op - offsetof(struct store_postgres_link, writable)),
+        false);
+}
+
+static void await_readable(struct store_postgres_link *l)
+{
+    if (!l->readable.in_kernel)
+        ring_poll(&l->loop->ring, &l->readable, PQsocket(l->conn), POLLIN);
+}
+
+static void await_writable(struct store_postgres_link *l)
+{
+    if (!l->writable.in_kernel)
+        ring_poll(&l->loop->ring, &l->writable, PQsocket(l->conn), POLLOUT);
+}
+
+static uint64_t deadline_of(const struct store_postgres_link *l)
+{
+    switch (l->state) {
+    case LINK_WAITING:
+        return l->tried_ns;
+    case LINK_CONNECTING:
+    case LINK_PREPARING:
+        return l->tried_ns + l->server->timeout_ns;
+    case LINK_READY:
+        if (l->under_way.first)
+            return l->under_way.first->begun_ns + l->server->timeout_ns;
+        return l->loop->now_ns + IDLE_NS;
+    default:
+        return l->loop->now_ns + IDLE_NS;
+    }
+}
+
+static void schedule(struct store_postgres_link *l)
+{
+    CHECK(timer_set(&l->loop->timers, &l->timer, deadline_of(l)));
+}
+
+static void timer_due(struct timer *t)
+{
+    struct store_postgres_link *l =
+        (struct store_postgres_link *)((char *)t - offsetof(struct store_postgres_link, timer));
+    bool is_due = deadline_of(l) <= l->loop->now_ns;
+    if (is_due && l->state == LINK_WAITING)
+        begin_connect(l);
+    else if (is_due && l->state != LINK_CLOSING)
+        lose(l);
+    schedule(l);
+}
+
+/* --- connecting and preparing --- */
+
+/* The end of the first, blocking start: what the ring does later, done with poll(2). */
+static bool prepare_now(struct store_postgres_link *l, struct fail *f)
+{
+    struct pollfd wait = {.fd = PQsocket(l->conn), .events = POLLIN};
+    bool is_alive = store_postgres_wire_begin(l->conn, l->server->schema) &&
+                    store_postgres_wire_flush(l->conn) == 0;
+    while (is_alive) {
+        struct store_postgres_reply r = store_postgres_wire_next(l->conn);
+        if (r.kind == WIRE_SYNC)
+            return true;
+        if (r.kind == WIRE_ERROR)
+            return fail_set(f, EXIT_FAILED,
+                            "PostgreSQL refused to prepare the insert into device (SQLSTATE %s)",
+                            r.sqlstate);
+        if (r.kind == WIRE_LOST)
+            break;
+        if (r.kind == WIRE_NOTHING)
+            is_alive = poll(&wait, 1, (int)(l->server->timeout_ns / NS_PER_MS)) == 1 &&
+                       store_postgres_wire_receive(l->conn);
+    }
+    return fail_set(f, EXIT_FAILED,
+                    "PostgreSQL: the connection was lost, or stalled, while it was prepared");
+}
+
+bool store_postgres_link_open(struct store_postgres_link *l, struct fail *f)
+{
+    l->state = LINK_CLOSING;
+    l->timer = (struct timer){.due = timer_due, .deadline_ns = TIMER_NEVER};
+    l->backoff_ns = BACKOFF_FIRST_NS;
+    rng_seed(&l->rng, clock_ns() ^ (uintptr_t)l);
+    op_init(&l->readable, readable_done);
+    op_init(&l->writable, writable_done);
+    if (!timer_set(&l->loop->timers, &l->timer, l->loop->now_ns + IDLE_NS))
+        return fail_set(f, EXIT_FAILED, "out of memory: a timer");
+    l->conn = store_postgres_setup_connect(l->server, f);
+    if (!l->conn || !prepare_now(l, f))
+        return false;
+    l->state = LINK_READY;
+    await_readable(l);
+    return true;
+}
+
+static void begin_connect(struct store_postgres_link *l)
+{
+    l->state = LINK_CONNECTING;
+    l->tried_ns = l->loop->now_ns;
+    l->conn = PQconnectStartParams(l->server->keywords, l->server->values, 0);
+    if (!l->conn || PQstatus(l->conn) == CONNECTION_BAD)
+        lose(l);
+    else
+        await_writable(l);
+}
+
+static void go_on_connecting(struct store_postgres_link *l)
+{
+    switch (PQconnectPoll(l->conn)) {
+    case PGRES_POLLING_READING:
+        await_readable(l);
+        return;
+    case PGRES_POLLING_WRITING:
+        await_writable(l);
+        return;
+    case PGRES_POLLING_OK:
+        l->state = LINK_PREPARING;
+        if (!store_postgres_wire_begin(l->conn, l->server->schema)) {
+            lose(l);
+            return;
+        }
+        await_readable(l);
+        store_postgres_link_flush(l);
+        return;
+    default:
+        lose(l);
+    }
+}
+
+static void take_preparation(struct store_postgres_link *l)
+{
+    for (;;) {
+        struct store_postgres_reply r = store_postgres_wire_next(l->conn);
+        if (r.kind == WIRE_NOTHING)
+            return;
+        if (r.kind == WIRE_OK)
+            continue;
+        if (r.kind != WIRE_SYNC) {
+            lose(l);
+            return;
+        }
+        l->state = LINK_READY;
+        l->backoff_ns = BACKOFF_FIRST_NS;
+        schedule(l);
+        l->events->ready(l);
+        return;
+    }
+}
+
+/* --- inserts and their answers --- */
+
+void store_postgres_link_insert(struct store_postgres_link *l, struct store_insert *i)
+{
+    CHECK(l->state == LINK_READY);
+    i->outcome = STORE_UNKNOWN;
+    inserts_push(&l->under_way, i);
+    if (l->under_way.count == 1)
+        schedule(l);
+    l->is_dirty = true;
+    if (!store_postgres_wire_insert(l->conn, l->server->schema, i))
+        lose(l);
+}
+
+void store_postgres_link_flush(struct store_postgres_link *l)
+{
+    l->is_dirty = false;
+    int left = store_postgres_wire_flush(l->conn);
+    if (left > 0)
+        await_writable(l);
+    else if (left < 0)
+        lose(l);
+}
+
+static void answer_oldest(struct store_postgres_link *l)
+{
+    struct store_insert *i = inserts_pop(&l->under_way);
+    l->has_row = false;
+    l->events->answered(l, i, i->outcome);
+}
+
+/* A row that was inserted is done only with the Sync behind it, which is its commit. An error in
+ * place of the row, or before the commit, undoes it for certain; but with the end of the connection
+ * behind a row nobody knows. */
+static void take_error(struct store_postgres_link *l, const struct store_postgres_reply *r)
+{
+    struct store_insert *i = l->under_way.first;
+    bool is_unknown = l->has_row && r->is_fatal;
+    i->outcome = is_unknown ? STORE_UNKNOWN : store_postgres_wire_outcome(r);
+    if (r->is_fatal) {
+        answer_oldest(l);
+        lose(l);
+    }
+}
+
+static void take_replies(struct store_postgres_link *l)
+{
+    while (l->state == LINK_READY && l->under_way.first) {
+        struct store_postgres_reply r = store_postgres_wire_next(l->conn);
+        switch (r.kind) {
+        case WIRE_NOTHING:
+            return;
+        case WIRE_OK:
+            break;
+        case WIRE_ROW:
+            l->under_way.first->id = r.id;
+            l->under_way.first->outcome = STORE_DONE;
+            l->has_row = true;
+            break;
+        case WIRE_ERROR:
+            take_error(l, &r);
+            break;
+        case WIRE_SYNC:
+            answer_oldest(l);
+            break;
+        case WIRE_LOST:
+            lose(l);
+            return;
+        }
+    }
+}
+
+static bool is_open(const struct store_postgres_link *l)
+{
+    return l->state == LINK_PREPARING || l->state == LINK_READY;
+}
+
+static void receive(struct store_postgres_link *l)
+{
+    bool is_alive = store_postgres_wire_receive(l->conn);
+    if (l->state == LINK_PREPARING)
+        take_preparation(l);
+    else
+        take_replies(l);
+    if (is_open(l) && !is_alive)
+        lose(l);
+    if (is_open(l))
+        await_readable(l);
+}
+
+static void socket_ready(struct store_postgres_link *l, bool is_readable)
+{
+    if (l->state == LINK_CLOSING)
+        finish_closing(l);
+    else if (l->state == LINK_CONNECTING)
+        go_on_connecting(l);
+    else if (is_readable)
+        receive(l);
+    else
+        store_postgres_link_flush(l);
+}
+
+/* --- lost --- */
+
+static void lose(struct store_postgres_link *l)
+{
+    struct insert_queue unknown = l->under_way;
+    bool was_ready = l->state == LINK_READY;
+    l->state = LINK_CLOSING;
+    l->under_way = (struct insert_queue){0};
+    l->has_row = l->is_dirty = false;
+    ring_cancel(&l->loop->ring, &l->readable);
+    ring_cancel(&l->loop->ring, &l->writable);
+    if (was_ready)
+        l->events->lost(l, &unknown);
+    finish_closing(l);
+}
+
+/* The descriptor is closed only when no poll of it is left, so that no poll ever watches a stranger
+ * with the same number. */
+static void finish_closing(struct store_postgres_link *l)
+{
+    if (l->readable.in_kernel || l->writable.in_kernel || l->is_ending)
+        return;
+    PQfinish(l->conn);
+    l->conn = NULL;
+    l->state = LINK_WAITING;
+    /* Jitter keeps the links of all threads from knocking at the same moment. */
+    l->tried_ns = l->loop->now_ns + l->backoff_ns / 2 + rng_below(&l->rng, l->backoff_ns / 2);
+    l->backoff_ns = l->backoff_ns * 2 < BACKOFF_MOST_NS ? l->backoff_ns * 2 : BACKOFF_MOST_NS;
+    schedule(l);
+}
+
+void store_postgres_link_close(struct store_postgres_link *l)
+{
+    l->is_ending = true;
+    timer_clear(&l->loop->timers, &l->timer);
+    if (l->state != LINK_WAITING && l->state != LINK_CLOSING)
+        lose(l);
+}
+
+void store_postgres_link_free(struct store_postgres_link *l)
+{
+    PQfinish(l->conn);
+    l->conn = NULL;
+}

@@ -1,0 +1,67 @@
+/* The life of one PostgreSQL connection on a loop: connecting, preparing, ready, lost, waiting to
+ * try again; and the inserts that are under way on it. A loss is noticed by the socket or by the
+ * deadline of the oldest insert. */
+#ifndef STORAGE_STORE_POSTGRES_LINK_H
+#define STORAGE_STORE_POSTGRES_LINK_H
+
+#include "base/rng.h"
+#include "net/loop.h"
+#include "storage/inserts.h"
+#include "storage/store_postgres_setup.h"
+
+enum store_postgres_link_state {
+    LINK_WAITING,    /* until it is time to try again */
+    LINK_CONNECTING, /* libpq speaks with the server (PQconnectPoll) */
+    LINK_PREPARING,  /* the statement is being prepared */
+    LINK_READY,
+    LINK_CLOSING, /* lost; the kernel still holds polls of its socket */
+};
+
+struct store_postgres_link;
+
+/* All on the loop's thread. `lost` follows a `ready` (or the open); inserts that were under way are
+ * in `unknown`, whose members are the callee's then. It may come from within any call below. */
+struct store_postgres_link_events {
+    void (*ready)(struct store_postgres_link *l);
+    void (*answered)(struct store_postgres_link *l, struct store_insert *i,
+                     enum store_outcome outcome);
+    void (*lost)(struct store_postgres_link *l, struct insert_queue *unknown);
+};
+
+struct store_postgres_link {
+    const struct store_postgres_link_events *events;
+    void *owner;
+    const struct store_postgres_server *server;
+    struct loop *loop;
+
+    enum store_postgres_link_state state;
+    struct pg_conn *conn;
+    struct op readable, writable;
+    struct timer timer; /* always armed, so that moving it never needs memory */
+    uint64_t tried_ns;  /* when the attempt to connect began, or when the next one will */
+    uint64_t backoff_ns;
+    struct rng rng;
+    struct insert_queue under_way; /* in the order of their replies */
+    bool has_row;                  /* the oldest was inserted but is not committed yet */
+    bool is_dirty;                 /* inserts were queued since the last flush */
+    bool is_ending;
+};
+
+/* Connects and prepares at once, blocking: a store that starts is ready or says why not. `owner`,
+ * `events`, `server` and `loop` are set by the caller. `ready` is not called. */
+bool store_postgres_link_open(struct store_postgres_link *l, struct fail *f) MUST_USE;
+
+/* Queues an insert on a link that is LINK_READY. */
+void store_postgres_link_insert(struct store_postgres_link *l, struct store_insert *i);
+
+/* Sends what was queued; in the hook before the loop enters the kernel. */
+void store_postgres_link_flush(struct store_postgres_link *l);
+
+/* Ends the link for good; `lost` is called if it was ready. */
+void store_postgres_link_close(struct store_postgres_link *l);
+
+/* After the loop's last turn: closes the socket, which until then keeps its number from being given
+ * to a stranger while the kernel still knows of our polls. */
+void store_postgres_link_free(struct store_postgres_link *l);
+
+#endif
