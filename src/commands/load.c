@@ -14,7 +14,7 @@
 #include "load/load.h"
 #include "report/result.h"
 
-static const struct option_row *const tables[] = {load_options, NULL};
+static const struct option_table tables[] = {{load_options, 0}, {NULL, 0}};
 
 static void show_second(void *arg, struct load_second *row)
 {

@@ -14,7 +14,6 @@
 #include "net/sock.h"
 
 enum { REPLY_BYTES_MAX = 1024 * 1024 };
-static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
 static const uint64_t DEADLINE_NS = 2 * NS_PER_S;
 
 struct reply {
