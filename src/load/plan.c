@@ -252,7 +252,8 @@ static bool plan_timeout(struct load_plan *p, struct fail *f)
     char timeout[UNITS_TEXT_BYTES], window[UNITS_TEXT_BYTES];
     if (!p->config.timeout_ns)
         return fail_set(f, EXIT_USAGE, "-T must be longer than nothing");
-    if (!p->config.timeout_was_set || p->config.timeout_ns <= p->window_ns)
+    bool is_users = p->config.timeout_was_set && !p->config.is_scaled; /* not a scenario's */
+    if (!is_users || p->config.timeout_ns <= p->window_ns)
         return true;
     return fail_set(f, EXIT_USAGE, "the timeout (-T %s) is above the duration (%s): no answer could "
                                    "ever time out within the run",

@@ -305,7 +305,7 @@ static void row_measure(struct series *s, uint64_t end_ns, double client_cpu_pct
     r->max_ns = s->row_latency->max;
     r->send_lag_p99_ns = hist_percentile(s->row_send_lag, 99);
     r->client_cpu_pct = client_cpu_pct;
-    r->cpu_pct = r->db_p99_us = r->cache_p99_us = NAN;
+    r->cpu_pct = r->db_p99_us = r->cache_p99_us = r->throttled_ms = NAN;
     r->pool = -1;
     if (s->row_service->count)
         s->service_mean_ns = hist_mean(s->row_service);
