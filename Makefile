@@ -138,11 +138,14 @@ $(B)/gen/scenario_files.inc: FORCE
 # A make of our own, with all cores unless the caller's -j rules.
 AGAIN = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
+# Exit status 5: the run was made, and its verdict is INVALID; a busy machine is no failed demo.
+SHOWN_ALL_THE_SAME = [ $$? -eq 5 ]
+
 demo: ## two commands from a clone to a result: set up, build, run test1 and test2 for some seconds
 	@tools/setup build
 	@$(AGAIN) all
-	./iubench run test1 -d 5s --services embedded
-	./iubench run test2 -d 5s --services embedded
+	./iubench run test1 -d 5s --services embedded || $(SHOWN_ALL_THE_SAME)
+	./iubench run test2 -d 5s --services embedded || $(SHOWN_ALL_THE_SAME)
 
 check: ## set up what tests need, build, run every test
 	@tools/setup all
