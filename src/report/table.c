@@ -104,9 +104,10 @@ static void add_cause(struct text *t, uint64_t count, const char *name)
 
 static void print_requests(const struct page *p, const struct load_result *r)
 {
-    static const char *const words[LOAD_ERROR_COUNT] = {
-        "DNS failures", "refused or unreachable", "reset", "bad responses",
-        "unexpected",   "status 3xx",             "4xx",   "5xx"};
+    static const char *const words[LOAD_ERROR_COUNT] = {"DNS failures", "refused or unreachable",
+                                                        "reset",        "bad responses",
+                                                        "unexpected",   "status 3xx",
+                                                        "4xx",          "5xx"};
     const struct load_counts *c = &r->counts;
     struct text causes = {0};
     char sent[32], ok[32], due[32], bytes[UNITS_TEXT_BYTES];
@@ -146,7 +147,7 @@ static void print_distribution(const struct page *p, const char *label, const st
 
 static void print_distributions(const struct page *p, const struct load_result *r)
 {
-    static const char *const heads[] = {"min", "mean", "p50", "p75", "p90",
+    static const char *const heads[] = {"min", "mean", "p50",   "p75", "p90",
                                         "p95", "p99",  "p99.9", "max"};
     fprintf(p->to, "\n%*s", LABEL_WIDTH, "");
     for (unsigned i = 0; i < sizeof heads / sizeof *heads; i++)
