@@ -79,8 +79,8 @@ enum cli_outcome cli_parse(const struct command *c, int argc, char **argv, void 
 
 /* Sets one option by its name, as scenario files do; flags take yes or no. Copies `value`. The
  * message begins with the name; the caller puts "test1.ini:12" before it with fail_prefix(). */
-bool cli_set(const struct option_table *tables, void *config, const char *name,
-             const char *value, struct fail *f) MUST_USE;
+bool cli_set(const struct option_table *tables, void *config, const char *name, const char *value,
+             struct fail *f) MUST_USE;
 
 /* The help of a command; the overview of all. */
 void cli_help(const struct command *c, struct text *out);

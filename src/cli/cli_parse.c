@@ -348,8 +348,8 @@ static bool read_bool(const char *value, bool *is_on, struct fail *f)
                     log_escape(span_of(value), shown, sizeof shown));
 }
 
-bool cli_set(const struct option_table *tables, void *config, const char *name,
-             const char *value, struct fail *f)
+bool cli_set(const struct option_table *tables, void *config, const char *name, const char *value,
+             struct fail *f)
 {
     char shown[SHOWN_BYTES];
     size_t at = 0;

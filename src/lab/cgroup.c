@@ -7,7 +7,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -133,10 +132,11 @@ static double cpu_limit_at(unsigned version, const char *folder)
             sscanf(text, "%lf %lf", &quota, &period) != 2)
             return 0;
     } else {
-        if (read_text(folder, "cpu.cfs_quota_us", text, sizeof text))
-            quota = atof(text);
-        if (read_text(folder, "cpu.cfs_period_us", text, sizeof text))
-            period = atof(text);
+        if (!read_text(folder, "cpu.cfs_quota_us", text, sizeof text) ||
+            sscanf(text, "%lf", &quota) != 1 ||
+            !read_text(folder, "cpu.cfs_period_us", text, sizeof text) ||
+            sscanf(text, "%lf", &period) != 1)
+            return 0;
     }
     return quota > 0 && period > 0 ? quota / period : 0;
 }

@@ -42,12 +42,17 @@ static struct {
 
 /* --- a process of its own --- */
 
+static void set_signal(int number, void (*handler)(int number))
+{
+    sigaction(number, &(struct sigaction){.sa_handler = handler}, NULL);
+}
+
 static void reset_signals(void)
 {
     sigset_t none;
     sigemptyset(&none);
     for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
+        set_signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
@@ -55,7 +60,7 @@ static void ignore_signals(void)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGUSR1};
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        signal(ignored[i], SIG_IGN);
+        set_signal(ignored[i], SIG_IGN);
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD); /* taken by sigtimedwait() */

@@ -35,10 +35,11 @@ struct section {
 
 static bool set_text(char *field, size_t room, const char *value, struct fail *f)
 {
-    if (strlen(value) >= room)
-        return fail_set(f, EXIT_USAGE, "the text has %zu bytes: expected at most %zu",
-                        strlen(value), room - 1);
-    strcpy(field, value);
+    size_t len = strlen(value);
+    if (len >= room)
+        return fail_set(f, EXIT_USAGE, "the text has %zu bytes: expected at most %zu", len,
+                        room - 1);
+    memcpy(field, value, len + 1);
     return true;
 }
 
@@ -252,7 +253,7 @@ static bool note_key(struct parser *p, const struct section *section, const stru
     }
     p->seen[p->seen_count].section = section;
     p->seen[p->seen_count].line = k->line;
-    strcpy(p->seen[p->seen_count++].name, k->name);
+    memcpy(p->seen[p->seen_count++].name, k->name, NAME_BYTES);
     return true;
 }
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/cpus.h"
-#include "base/log.h"
+#include "base/text.h"
 #include "lab/keeper.h"
 #include "lab/programs.h"
 
@@ -99,18 +99,22 @@ static bool choose_user(struct keeper_order *o, struct fail *f)
     return true;
 }
 
-/* The folder as a part of a URI's query. */
+static bool is_unreserved(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c && strchr("/-._~", c));
+}
+
+/* The folder is part of the URI's query, where RFC 3986 leaves these characters as they are. */
 static void set_pg_uri(struct services *s)
 {
-    char *at = s->pg_uri;
-    at += sprintf(at, "postgresql://iubench@/postgres?host=");
+    struct text uri = {0};
+    text_addf(&uri, "postgresql://iubench@/postgres?host=");
     for (const char *c = s->folder; *c; c++)
-        if (strchr("/-._~", *c) || (*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') ||
-            (*c >= 'a' && *c <= 'z'))
-            *at++ = *c;
-        else
-            at += sprintf(at, "%%%02X", (unsigned char)*c);
-    *at = 0;
+        text_addf(&uri, is_unreserved(*c) ? "%c" : "%%%02X", (unsigned char)*c);
+    CHECK(uri.len < sizeof s->pg_uri);
+    memcpy(s->pg_uri, uri.data, uri.len + 1);
+    text_free(&uri);
 }
 
 static void fill(struct services *s, const struct keeper_order *o)

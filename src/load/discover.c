@@ -66,11 +66,14 @@ static int body_done(struct reply *r, struct span *body)
 
 static bool refuse(struct fail *f, const char *what)
 {
-    return fail_set(f, EXIT_FAILED, "no URL was given and " DISCOVER_ADDRESS " %s; start the target "
-                                    "with `iubench serve --mode db`, or name a URL such as "
-                                    "http://host:port/path",
+    return fail_set(f, EXIT_FAILED,
+                    "no URL was given and " DISCOVER_ADDRESS " %s; start the target "
+                    "with `iubench serve --mode db`, or name a URL such as "
+                    "http://host:port/path",
                     what);
 }
+
+static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
 
 static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *f)
 {
@@ -81,7 +84,7 @@ static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *
             return refuse(f, errno == EAGAIN ? "accepts but does not answer" : strerror(errno));
         r->is_closed = n == 0;
         if (!r->head_len) {
-            int head = http_response_head(&r->head, r->data, r->len, &HTTP_LIMITS_DEFAULT);
+            int head = http_response_head(&r->head, r->data, r->len, &limits);
             if (head < 0 || (head == 0 && r->is_closed))
                 return refuse(f, "does not speak HTTP/1.1");
             r->head_len = (size_t)head;
@@ -96,8 +99,8 @@ static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *
 
 static bool ask(int fd, struct discovery *d, struct fail *f)
 {
-    static const char request[] =
-        "GET /openapi.json HTTP/1.1\r\nHost: " DISCOVER_ADDRESS "\r\nConnection: close\r\n\r\n";
+    static const char request[] = "GET /openapi.json HTTP/1.1\r\nHost: " DISCOVER_ADDRESS
+                                  "\r\nConnection: close\r\n\r\n";
     struct reply r = {.data = mem_need(REPLY_BYTES_MAX + 1, 1)};
     struct span body = {0};
     bool is_good = send(fd, request, sizeof request - 1, MSG_NOSIGNAL) == sizeof request - 1
@@ -132,8 +135,8 @@ bool discover_read(struct discovery *d, struct span body)
     *d = (struct discovery){0};
     if (!document)
         return false;
-    const char *mode =
-        json_string_value(json_object_get(json_object_get(document, "x-iubench"), "mode"));
+    const char *mode = json_string_value(
+        json_object_get(json_object_get(document, "x-iubench"), "mode"));
     if (mode && strlen(mode) < sizeof d->mode) {
         strcpy(d->mode, mode);
         d->is_post = strcmp(mode, "post") == 0 || strcmp(mode, "db") == 0;

@@ -121,6 +121,28 @@ void hist_merge(struct hist *to, const struct hist *from)
         poke(&to->max, max);
 }
 
+void hist_subtract_from(struct hist *before, const struct hist *now)
+{
+    if (!now->count)
+        return;
+    unsigned first = hist_bucket(now->min), last = hist_bucket(now->max);
+    uint64_t count = 0;
+    before->min = UINT64_MAX;
+    before->max = 0;
+    for (unsigned i = first; i <= last; i++) {
+        uint64_t more = now->buckets[i] - before->buckets[i];
+        before->buckets[i] = more;
+        if (!more)
+            continue;
+        count += more;
+        before->max = hist_bucket_high(i);
+        if (before->min == UINT64_MAX)
+            before->min = hist_bucket_low(i);
+    }
+    before->count = count;
+    before->sum = now->sum - before->sum;
+}
+
 uint64_t hist_percentile(const struct hist *h, double percent)
 {
     CHECK(percent >= 0 && percent <= 100);

@@ -38,6 +38,10 @@ void hist_record_n(struct hist *h, uint64_t ns, uint64_t times);
  * on its own thread (not cleared): what is recorded during the call may be in the result or not. */
 void hist_merge(struct hist *to, const struct hist *from);
 
+/* Turns `before`, an earlier state of the same histogram as `now`, into what was recorded between the
+ * two. Its min and max are those of the buckets. */
+void hist_subtract_from(struct hist *before, const struct hist *now);
+
 /* The value at or below which `percent` (0 to 100) of the records lie; 0 when empty. 100 gives max.
  */
 uint64_t hist_percentile(const struct hist *h, double percent);

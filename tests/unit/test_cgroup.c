@@ -33,7 +33,7 @@ static void put(const char *path, const char *text)
 static int root_make(void **state)
 {
     (void)state;
-    strcpy(root, "/tmp/iubench-cgroup-XXXXXX");
+    snprintf(root, sizeof root, "/tmp/iubench-cgroup-XXXXXX");
     return mkdtemp(root) ? 0 : -1;
 }
 

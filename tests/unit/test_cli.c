@@ -368,6 +368,35 @@ static void assert_set_refused(const char *name, const char *value, const char *
     assert_int_equal(fail.exit, EXIT_USAGE);
 }
 
+/* Tables of several configurations in one: each option lands in its own struct, its note as well, by
+ * word, letter and key. */
+static void test_several_structs(void **state)
+{
+    (void)state;
+    struct {
+        struct config first, second;
+    } both;
+    const struct option_table placed[] = {
+        {first_options, 0}, {second_options, sizeof(struct config)}, {0}};
+    struct command c = load;
+    c.options = placed;
+    static char texts[][12] = {"-d5s", "-q", "--json", "x", "-c", "7", "--no-warm"};
+    char *words[7];
+    for (int i = 0; i < 7; i++)
+        words[i] = texts[i];
+    memset(&both, 0, sizeof both);
+    both.second.is_warm = true;
+    assert_int_equal(cli_parse(&c, 7, words, &both, &arguments, &fail), CLI_RUN);
+    assert_true(both.first.duration_ns == 5 * NS_PER_S && both.first.duration_was_set);
+    assert_int_equal(both.first.connections, 7);
+    assert_string_equal(both.second.json, "x");
+    assert_true(both.second.is_quiet && both.second.is_quiet_was_set && !both.second.is_warm);
+    assert_true(!both.first.is_quiet && !both.first.json && !both.second.connections);
+    assert_true(cli_set(placed, &both, "mode", "db", &fail));
+    assert_true(cli_set(placed, &both, "warm", "yes", &fail));
+    assert_true(both.second.mode == 5 && both.second.is_warm && !both.first.mode);
+}
+
 /* What a scenario file gets wrong is said in its terms: keys, not options. */
 static void test_set_refused(void **state)
 {
@@ -516,13 +545,21 @@ static void test_help_shown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_forms),       cmocka_unit_test(test_optional_value),
-        cmocka_unit_test(test_arguments),   cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_bad_values),  cmocka_unit_test(test_set),
-        cmocka_unit_test(test_set_refused), cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_find),        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_overview),    cmocka_unit_test(test_help_shown),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_optional_value),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_several_structs),
+        cmocka_unit_test(test_set_refused),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_overview),
+        cmocka_unit_test(test_help_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,156 @@
+/* `iubench run` */
+#include "commands/commands.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands/signals.h"
+#include "lab/run.h"
+#include "lab/scenario.h"
+
+/* The scenario's own values are read over by the command line's. */
+struct run_command {
+    struct run_config run;
+    struct load_config load;
+    struct storage_config storage;
+};
+
+static const char *const services[] = {"auto", "managed", "external", "embedded", NULL};
+
+#define AT(field) offsetof(struct run_command, run.field)
+
+static const struct option_row run_options[] = {
+    {.name = "services",
+     .kind = OPTION_CHOICE,
+     .at = AT(services),
+     .metavar = "KIND",
+     .choices = services,
+     .help =
+         "PostgreSQL and memcached: managed (private ones, started and stopped), external (--pg, "
+         "--memcached), embedded (SQLite, in-process cache), or auto: managed where the programs "
+         "are installed, else embedded (default auto)"},
+    {.name = "sync-commit",
+     .kind = OPTION_FLAG,
+     .at = AT(is_sync_commit_on),
+     .help = "run the managed PostgreSQL with synchronous_commit=on (default off)"},
+    {.name = "pin",
+     .kind = OPTION_TEXT,
+     .at = AT(pin),
+     .metavar = "auto|none|LIST",
+     .help = "cores: chosen by topology, none, or TARGET/CLIENT[/SERVICES] such as 0-1/2,3 "
+             "(default auto)"},
+    {.name = "target",
+     .kind = OPTION_TEXTS,
+     .at = AT(targets),
+     .metavar = "NAME|URL",
+     .help = "load this instead of our own target; may be repeated, \"iubench\" is our own"},
+    {.name = "out",
+     .letter = 'o',
+     .kind = OPTION_TEXT,
+     .at = AT(out),
+     .metavar = "DIR",
+     .help = "where the result goes (default results/SCENARIO-TIME)"},
+    {0},
+};
+
+static const struct option_table tables[] = {
+    {run_options, 0},
+    {load_options, offsetof(struct run_command, load)},
+    {storage_options, offsetof(struct run_command, storage)},
+    {0},
+};
+
+static bool stop(void *arg)
+{
+    (void)arg;
+    return signals_seen();
+}
+
+static void take_overrides(struct scenario *s, const struct run_command *c)
+{
+    s->load = c->load;
+    s->target.storage = c->storage;
+}
+
+/* One scenario, with the command line read over what its file says. */
+static bool run_one(const struct command *command, int argc, char **argv, const char *name,
+                    int *exit_code, struct fail *f)
+{
+    struct scenario scenario;
+    struct cli_texts arguments;
+    if (!scenario_load(name, &scenario, f))
+        return false;
+    struct run_command c = {
+        .run = {.pin = "auto", .stop = stop, .argc = argc + 2, .argv = argv - 2},
+        .load = scenario.load,
+        .storage = scenario.target.storage,
+    };
+    if (cli_parse(command, argc, argv, &c, &arguments, f) != CLI_RUN)
+        return false;
+    take_overrides(&scenario, &c);
+    return run_scenario(&scenario, &c.run, exit_code, f);
+}
+
+static int run_names(const struct command *command, int argc, char **argv,
+                     const struct cli_texts *names, struct fail *f)
+{
+    int worst = EXIT_DONE;
+    for (size_t i = 0; i < names->count && !signals_seen(); i++) {
+        int exit_code = EXIT_DONE;
+        if (!run_one(command, argc, argv, names->items[i], &exit_code, f))
+            return (int)f->exit;
+        if (exit_code > worst)
+            worst = exit_code;
+    }
+    return signals_seen() ? signals_exit_code(signals_seen()) : worst;
+}
+
+static int run_every(const struct command *command, int argc, char **argv, struct fail *f)
+{
+    const char *names[64];
+    struct cli_texts all = {names, 0};
+    for (const struct scenario_file *file = scenario_files(); file->name && all.count < 64; file++)
+        names[all.count++] = file->name;
+    return run_names(command, argc, argv, &all, f);
+}
+
+static int run_run(const struct command *command, int argc, char **argv, struct fail *f)
+{
+    struct run_command ignored = {.load = LOAD_CONFIG_DEFAULT};
+    struct cli_texts names;
+    switch (cli_parse(command, argc, argv, &ignored, &names, f)) {
+    case CLI_BAD:
+        return (int)f->exit;
+    case CLI_HELP_SHOWN:
+        return EXIT_DONE;
+    case CLI_RUN:
+        break;
+    }
+    signals_block();
+    if (names.count == 1 && !strcmp(names.items[0], "all"))
+        return run_every(command, argc, argv, f);
+    return run_names(command, argc, argv, &names, f);
+}
+
+const struct command command_run = {
+    .name = "run",
+    .arguments = "SCENARIO...",
+    .arguments_min = 1,
+    .arguments_max = 64,
+    .summary = "hosts a scenario's target, upstream and services, loads it, and reports",
+    .details =
+        "SCENARIO is test1, test2, fib, fetch-external, all, or the path of a scenario file.\n"
+        "\n"
+        "Target, upstream and client run in this process on cores of their own; PostgreSQL and "
+        "memcached\n"
+        "are private ones in a temporary folder. The table goes to standard output, result.json to "
+        "--out.\n"
+        "Options of the load override the scenario's; -d scales a ramp to that length.",
+    .examples = "iubench run test1\n"
+                "iubench run test2 -d 30s --services managed\n"
+                "iubench run test1 --target http://127.0.0.1:8000 --target iubench\n"
+                "iubench run ./my.ini --pin 0/1 --out results/mine",
+    .options = tables,
+    .run = run_run,
+};

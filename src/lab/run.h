@@ -1,0 +1,30 @@
+/* Running a scenario: hosts what it needs (services, upstream, target), pins it to cores, loads it,
+ * samples it, and leaves a result behind; stops everything again, whatever happens. */
+#ifndef LAB_RUN_H
+#define LAB_RUN_H
+
+#include <stdbool.h>
+
+#include "base/fail.h"
+#include "lab/scenario.h"
+
+enum run_services { SERVICES_AUTO, SERVICES_MANAGED, SERVICES_EXTERNAL, SERVICES_EMBEDDED };
+
+struct run_config {
+    int services;             /* enum run_services; AUTO: managed where installed, else embedded */
+    const char *pin;          /* as pinning_choose() takes it */
+    const char *out;          /* folder for results; NULL: results/SCENARIO-TIME */
+    struct cli_texts targets; /* URLs, or "iubench" for our own; empty: our own */
+    bool is_sync_commit_on;   /* of a managed PostgreSQL */
+    bool (*stop)(void *arg);  /* asked often; true: end now with what there is */
+    int argc;                 /* the command line, for the result */
+    char **argv;
+};
+
+/* The outcome decides the exit code: the worst of EXIT_DONE, EXIT_FAILED (no request succeeded) and
+ * EXIT_INVALID. False with `f` filled if the run could not be made. Prints progress to standard
+ * error and the table to standard output. Must be called before other threads are started. */
+bool run_scenario(const struct scenario *s, const struct run_config *config, int *exit_code,
+                  struct fail *f) MUST_USE;
+
+#endif
