@@ -10,10 +10,13 @@ import subprocess
 import threading
 import time
 
+import jsonschema
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 IUBENCH = os.environ.get("IUBENCH", os.path.join(ROOT, "build", "iubench"))
+with open(os.path.join(ROOT, "docs", "result.schema.json"), encoding="utf-8") as file:
+    SCHEMA = json.load(file)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -89,6 +92,7 @@ def load(tmp_path):
 
 def read(path, exit_code, output):
     whole = json.loads(path.read_text())
+    jsonschema.validate(whole, SCHEMA)
     target = whole["targets"][0]
     target.update(whole=whole, exit=exit_code, output=output)
     check_sums(target)

@@ -100,9 +100,16 @@ static void test_body_file(void **state)
 /* Fields that would break the framing, or are no fields, are refused. */
 static void test_bad_headers(void **state)
 {
-    static const char *const bad[] = {"X",          ": v",        "X Y: 1",          "X: a\r\nEvil: 1",
-                                      "X: a\nb",    "X: \x01",    "Content-Length: 3",
-                                      "transfer-encoding: chunked", "Expect: 100-continue", ""};
+    static const char *const bad[] = {"X",
+                                      ": v",
+                                      "X Y: 1",
+                                      "X: a\r\nEvil: 1",
+                                      "X: a\nb",
+                                      "X: \x01",
+                                      "Content-Length: 3",
+                                      "transfer-encoding: chunked",
+                                      "Expect: 100-continue",
+                                      ""};
     (void)state;
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct load_config c = LOAD_CONFIG_DEFAULT;
@@ -226,10 +233,10 @@ static void test_discovery(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),    cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_body_file), cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_requests),  cmocka_unit_test(test_steps),
         cmocka_unit_test(test_discovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

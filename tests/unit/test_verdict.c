@@ -186,11 +186,11 @@ static void test_availability(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid),   cmocka_unit_test(test_client_was_the_limit),
-        cmocka_unit_test(test_unsent),  cmocka_unit_test(test_send_lag),
+        cmocka_unit_test(test_valid),       cmocka_unit_test(test_client_was_the_limit),
+        cmocka_unit_test(test_unsent),      cmocka_unit_test(test_send_lag),
         cmocka_unit_test(test_connections), cmocka_unit_test(test_little),
-        cmocka_unit_test(test_suspect), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_exit_code), cmocka_unit_test(test_availability),
+        cmocka_unit_test(test_suspect),     cmocka_unit_test(test_order),
+        cmocka_unit_test(test_exit_code),   cmocka_unit_test(test_availability),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
