@@ -200,7 +200,7 @@ static void test_worst_verdict(void **state)
     struct result many = result;
     (void)state;
     other.verdict = LOAD_SUSPECT;
-    strcpy(other.reasons[0], "because");
+    snprintf(other.reasons[0], sizeof other.reasons[0], "because");
     other.reason_count = 1;
     many.targets = both;
     many.target_count = 2;
