@@ -65,18 +65,19 @@ struct http_head {
     enum http_method method; /* requests */
     struct http_part target; /* requests: as sent */
     struct http_part path;   /* requests: absolute path of the target, without query; of an
-                                absolute-form target too */
+                                absolute-form target too; empty for "*" and for CONNECT */
     struct http_part query;  /* requests: after '?', may be empty */
     struct http_part
         host; /* requests: the Host field's value, or the authority of an absolute-form target */
-    uint16_t status; /* responses */
+    uint16_t status; /* responses: 100 to 999; RFC 9110 section 15 has those from 600 on be taken
+                        for 5xx */
 
     uint64_t content_length; /* valid when has_length */
     bool has_length, has_chunked, has_host, has_transfer_encoding;
     bool has_other_coding;          /* private: a transfer coding that is not known */
     bool has_close, has_keep_alive; /* tokens of Connection */
     bool expects_continue;          /* Expect: 100-continue */
-    struct http_part content_type, location, retry_after;
+    struct http_part content_type, location, retry_after; /* the last one, if repeated */
 };
 
 /* Reads a request's or response's head from `data`, which always begins at the first byte of the

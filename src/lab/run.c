@@ -37,7 +37,7 @@ struct lab {
     struct services services;
     struct upstream *upstream;
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
-    struct target *target;  /* ours, while it races */
+    struct target *target; /* ours, while it races */
     struct sampler *sampler;
     uint64_t cpu_before_ns;
     bool is_interrupted;
@@ -302,10 +302,10 @@ static bool make_folders(const char *path, struct fail *f)
     return true;
 }
 
-static void choose_folder(const struct lab *l, char folder[FOLDER_BYTES])
+static void choose_folder(const struct lab *l, char folder[], size_t room)
 {
     if (l->config->out) {
-        snprintf(folder, FOLDER_BYTES, "%s", l->config->out);
+        snprintf(folder, room, "%s", l->config->out);
         return;
     }
     char stamp[32];
@@ -313,9 +313,9 @@ static void choose_folder(const struct lab *l, char folder[FOLDER_BYTES])
     struct tm tm;
     localtime_r(&now, &tm);
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
-    snprintf(folder, FOLDER_BYTES, "results/%s-%s", l->scenario->name, stamp);
+    snprintf(folder, room, "results/%s-%s", l->scenario->name, stamp);
     for (int n = 2; !access(folder, F_OK) && n < 1000; n++)
-        snprintf(folder, FOLDER_BYTES, "results/%s-%s-%d", l->scenario->name, stamp, n);
+        snprintf(folder, room, "results/%s-%s-%d", l->scenario->name, stamp, n);
 }
 
 static int worst_exit_code(const struct lab *l)
@@ -344,7 +344,7 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
         .targets = l->results,
         .target_count = l->result_count,
     };
-    choose_folder(l, folder);
+    choose_folder(l, folder, sizeof folder);
     snprintf(path, sizeof path, "%s/result.json", folder);
     result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
     if (l->scenario->published[0])

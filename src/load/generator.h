@@ -46,7 +46,7 @@ struct generator {
     uint32_t closing_count; /* CLOSING: connections that are not yet closed */
 
     /* when; clock_ns() */
-    bool has_begun;      /* a turn was taken after the start */
+    bool has_begun; /* a turn was taken after the start */
     uint64_t start_ns;
     uint64_t window_end_ns; /* nothing is due from here on */
     uint64_t hard_end_ns;   /* what is under way then is unfinished */

@@ -109,8 +109,7 @@ static void hist_add(struct hist **to, const struct hist *from)
 
 void series_open(struct series *s, const struct load_plan *plan)
 {
-    *s = (struct series){
-        .plan = plan, .step_room = plan->steps_alive + 1};
+    *s = (struct series){.plan = plan, .step_room = plan->steps_alive + 1};
     s->steps = mem_need(s->step_room, sizeof *s->steps);
     s->latency = hist_new();
     s->service = hist_new();
@@ -256,8 +255,8 @@ static uint64_t due_between(const struct series *s, uint64_t begin_ns, uint64_t 
                             uint64_t earlier_ns)
 {
     uint64_t until = end_ns > earlier_ns ? pace_due_count(&s->plan->pace, end_ns - earlier_ns) : 0;
-    uint64_t from =
-        begin_ns > earlier_ns ? pace_due_count(&s->plan->pace, begin_ns - earlier_ns) : 0;
+    uint64_t from = begin_ns > earlier_ns ? pace_due_count(&s->plan->pace, begin_ns - earlier_ns)
+                                          : 0;
     return until - from;
 }
 
@@ -305,7 +304,7 @@ static void row_measure(struct series *s, uint64_t end_ns, double client_cpu_pct
     r->max_ns = s->row_latency->max;
     r->send_lag_p99_ns = hist_percentile(s->row_send_lag, 99);
     r->client_cpu_pct = client_cpu_pct;
-    r->cpu_pct = r->db_p99_us = r->cache_p99_us = NAN;
+    r->cpu_pct = r->db_p99_us = r->cache_p99_us = r->throttled_ms = NAN;
     r->pool = -1;
     if (s->row_service->count)
         s->service_mean_ns = hist_mean(s->row_service);

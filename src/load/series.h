@@ -61,7 +61,7 @@ struct series {
 
     struct load_second row; /* the second being added up */
     struct hist *row_latency, *row_service, *row_send_lag;
-    uint64_t row_begin_ns; /* from the start */
+    uint64_t row_begin_ns;  /* from the start */
     double service_mean_ns; /* of the last row that had answers */
 
     struct step_sum *steps; /* those that may still change; place as in a block */

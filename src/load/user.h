@@ -22,13 +22,13 @@ struct user {
     uint64_t due_ns, sent_ns; /* of the request in flight (clock_ns()) */
     uint64_t free_ns;         /* since when the connection waits for a request */
     uint32_t step;            /* of the schedule, that the request was due in */
-    bool has_request;         /* closed loop: a request is this user's to make; open loop: in flight */
-    bool is_flying;           /* sent, and neither answered nor lost */
+    bool has_request; /* closed loop: a request is this user's to make; open loop: in flight */
+    bool is_flying;   /* sent, and neither answered nor lost */
     bool is_open;
     unsigned address; /* the plan's, that was tried last */
     unsigned tries;   /* of addresses, before the start */
     bool was_tried;   /* it was open once, or every address failed */
-    bool was_useful; /* an answer came since the connection was opened */
+    bool was_useful;  /* an answer came since the connection was opened */
     uint64_t received_seen;
 
     struct timer retry; /* until the connection may be tried again */

@@ -46,6 +46,7 @@ struct target {
     int64_t started_us;
 };
 
+/* As --mode takes it: "db". */
 const char *target_mode_name(enum target_mode m);
 
 /* The server's handler: finds the row of endpoints.def and calls its function. */
@@ -54,6 +55,7 @@ void target_request(void *arg, const struct server_request *r);
 /* The handler of --metrics ADDR: /metrics and /healthz alone. */
 void target_metrics_request(void *arg, const struct server_request *r);
 
+/* Answers one request, at once or later; the endpoints of endpoints.def. */
 typedef void endpoint_f(struct target_worker *w, const struct server_request *r);
 endpoint_f endpoint_devices, endpoint_post, endpoint_healthz, endpoint_json, endpoint_plaintext,
     endpoint_fib, endpoint_fetch, endpoint_metrics, endpoint_openapi;

@@ -280,6 +280,28 @@ static void test_fields(void **state)
     is_part(cut, h.host, "a");
 }
 
+/* A name that differs in one letter from a known one, wherever that is, is not the known one. */
+static void test_other_names(void **state)
+{
+    static const char *const names[] = {"Host",           "Expect",           "Location",
+                                        "Connection",     "Retry-After",      "Content-Type",
+                                        "Content-Length", "Transfer-Encoding"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        for (size_t at = 0; names[i][at]; at++) {
+            char text[128];
+            struct http_head h = {0};
+            int len = snprintf(text, sizeof text, "GET / HTTP/1.0\r\n%s: close, a/b\r\n\r\n",
+                               names[i]);
+            text[16 + at] = names[i][at] == 'x' ? 'y' : 'x';
+            struct span s = guard_put(&memory, (struct span){text, (size_t)len});
+            assert_int_equal(http_request_head(&h, s.data, s.len, &defaults), len);
+            assert_false(h.has_host || h.has_close || h.has_length || h.has_transfer_encoding);
+            assert_int_equal(h.location.len + h.retry_after.len + h.content_type.len, 0);
+        }
+    }
+}
+
 /* RFC 9112 section 6.1: chunked in any case, with the empty elements a list may have. */
 static void test_chunked(void **state)
 {
@@ -677,27 +699,17 @@ static int close_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simple_request),
-        cmocka_unit_test(test_stops_at_the_end),
-        cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_empty_line_first),
-        cmocka_unit_test(test_persistence),
-        cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_chunked),
-        cmocka_unit_test(test_expect_in_1_0),
-        cmocka_unit_test(test_largest_length),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_every_byte),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_many_fields),
-        cmocka_unit_test(test_endless_field),
-        cmocka_unit_test(test_simple_response),
-        cmocka_unit_test(test_status_lines),
-        cmocka_unit_test(test_response_refusals),
+        cmocka_unit_test(test_simple_request), cmocka_unit_test(test_stops_at_the_end),
+        cmocka_unit_test(test_methods),        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_hosts),          cmocka_unit_test(test_empty_line_first),
+        cmocka_unit_test(test_persistence),    cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_fields),         cmocka_unit_test(test_other_names),
+        cmocka_unit_test(test_chunked),        cmocka_unit_test(test_expect_in_1_0),
+        cmocka_unit_test(test_largest_length), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_every_byte),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_many_fields),
+        cmocka_unit_test(test_endless_field),  cmocka_unit_test(test_simple_response),
+        cmocka_unit_test(test_status_lines),   cmocka_unit_test(test_response_refusals),
     };
     return cmocka_run_group_tests(tests, open_memory, close_memory);
 }

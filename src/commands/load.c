@@ -1,0 +1,146 @@
+/* `iubench load` */
+#include "commands/commands.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "commands/signals.h"
+#include "load/load.h"
+#include "report/result.h"
+
+static const struct option_table tables[] = {{load_options, 0}, {NULL, 0}};
+
+static void show_second(void *arg, struct load_second *row)
+{
+    const struct load_config *config = arg;
+    if (!config->is_quiet)
+        result_print_second(row, stderr);
+}
+
+static bool is_signalled(void *arg)
+{
+    (void)arg;
+    return signals_seen() != 0;
+}
+
+/* A result that cannot be written is said before the load, not after it. */
+static bool check_json_path(const char *path, struct fail *f)
+{
+    char folder[4096], shown[256];
+    if (!path || strcmp(path, "-") == 0)
+        return true;
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1,
+             slash ? path : ".");
+    if (*path && access(folder, W_OK | X_OK) == 0)
+        return true;
+    return fail_set(f, EXIT_USAGE, "--json \"%s\" cannot be written: %s",
+                    log_escape(span_of(path), shown, sizeof shown),
+                    *path ? strerror(errno) : "the name is empty");
+}
+
+static bool wants_color(FILE *to)
+{
+    const char *no_color = getenv("NO_COLOR");
+    return isatty(fileno(to)) && !(no_color && *no_color);
+}
+
+/* The document to --json, the summary to standard output, or beside it when the document is there. */
+static bool show_result(const struct load_config *config, const struct result *r, struct fail *f)
+{
+    bool is_json_shown = config->json && strcmp(config->json, "-") == 0;
+    FILE *to = is_json_shown ? stderr : stdout;
+    result_print(r, to, wants_color(to));
+    fflush(to);
+    if (!config->json)
+        return true;
+    if (!is_json_shown)
+        return result_write(r, config->json, f);
+    json_t *document = result_json(r);
+    bool is_good = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
+                   puts("") >= 0 && fflush(stdout) == 0;
+    json_decref(document);
+    return is_good ||
+           fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(errno));
+}
+
+static int run_plan(struct load_plan *plan, const struct load_config *config, int argc, char **argv,
+                    struct fail *f)
+{
+    struct load_result load;
+    struct load_watch watch = {
+        .second = show_second, .stop = is_signalled, .arg = (void *)(uintptr_t)config};
+    signals_block();
+    if (!load_run(plan, &watch, &load, f))
+        return (int)f->exit;
+    struct result_target target = {
+        .name = load.url, .load = &load, .server_cpu_us_per_request = NAN};
+    struct result result = {.argc = argc,
+                            .argv = argv,
+                            .scenario = "load",
+                            .services = "none",
+                            .is_interrupted = load.is_interrupted,
+                            .targets = &target,
+                            .target_count = 1};
+    int exit_code = load.is_interrupted ? signals_exit_code(signals_seen()) : load_exit_code(&load);
+    if (!show_result(config, &result, f))
+        exit_code = (int)f->exit;
+    load_result_free(&load);
+    return exit_code;
+}
+
+static int run_load(const struct command *command, int argc, char **argv, struct fail *f)
+{
+    struct load_config config = LOAD_CONFIG_DEFAULT;
+    struct cli_texts arguments;
+    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
+    case CLI_BAD:
+        return (int)f->exit;
+    case CLI_HELP_SHOWN:
+        return EXIT_DONE;
+    case CLI_RUN:
+        break;
+    }
+    if (!check_json_path(config.json, f))
+        return (int)f->exit;
+    struct load_plan *plan = load_plan_new(&config, arguments.count ? arguments.items[0] : NULL, f);
+    if (!plan)
+        return (int)f->exit;
+    char **words = mem_need((size_t)argc + 2, sizeof *words);
+    words[0] = (char *)(uintptr_t) "iubench";
+    words[1] = (char *)(uintptr_t) "load";
+    memcpy(words + 2, argv, (size_t)argc * sizeof *words);
+    int exit_code = run_plan(plan, &config, argc + 2, words, f);
+    free(words);
+    load_plan_free(plan);
+    return exit_code;
+}
+
+const struct command command_load = {
+    .name = "load",
+    .arguments = "[URL]",
+    .arguments_max = 1,
+    .summary = "load a URL and measure what becomes of every request",
+    .details =
+        "Without a rate: a closed loop, each connection sends when its last answer came. With "
+        "--rate, --rps-ramp or --stages: an open loop, requests are due at their times whatever "
+        "the target does, and latency counts from then.\n\n"
+        "Without a URL the target at 127.0.0.1:8080 is asked what it is: POST /api/devices in the "
+        "modes post and db, else GET.\n\n"
+        "Exit code: 0 done, 1 no request succeeded, 2 usage, 4 the machine lacks something, 5 the "
+        "verdict is INVALID, 130 or 143 ended by a signal.",
+    .examples =
+        "iubench load http://127.0.0.1:8080/api/devices\n"
+        "iubench load -c 128 -t 2 -d 30s http://127.0.0.1:8080/json\n"
+        "iubench load --rate 5k -d 1m --json result.json http://127.0.0.1:8080/fib/20\n"
+        "iubench load --rps-ramp\n"
+        "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",
+    .options = tables,
+    .run = run_load,
+};

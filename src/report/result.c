@@ -1,0 +1,297 @@
+/* The document is built from the inside out: numbers, histograms and seconds of a target, the
+ * targets, then what is common to them. NAN becomes null: what is not known is not zero. */
+#include "report/result.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "report/environment.h"
+#include "version.h"
+
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *count(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *microseconds(uint64_t ns)
+{
+    return json_real((double)ns / 1000);
+}
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+    CHECK(json_object_set_new(object, key, value) == 0);
+}
+
+/* --- a target --- */
+
+static json_t *errors_json(const struct load_counts *c)
+{
+    json_t *errors = json_object();
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        put(errors, load_error_names[i], count(c->errors[i]));
+    return errors;
+}
+
+static json_t *requests_json(const struct load_result *r)
+{
+    const struct load_counts *c = &r->counts;
+    json_t *requests = json_object();
+    put(requests, "scheduled", r->is_open ? count(c->scheduled) : json_null());
+    put(requests, "unsent", count(c->unsent));
+    put(requests, "sent", count(c->sent));
+    put(requests, "ok", count(c->ok));
+    put(requests, "timeouts", count(c->timeouts));
+    put(requests, "unfinished", count(c->unfinished));
+    put(requests, "errors", errors_json(c));
+    return requests;
+}
+
+static const struct {
+    const char *name;
+    double percent;
+} percentiles[] = {{"p50", 50}, {"p75", 75}, {"p90", 90}, {"p95", 95}, {"p99", 99}, {"p999", 99.9}};
+
+static json_t *distribution_json(const struct hist *h)
+{
+    json_t *to = json_object();
+    put(to, "min", microseconds(h->count ? h->min : 0));
+    put(to, "mean", json_real(hist_mean(h) / 1000));
+    for (unsigned i = 0; i < sizeof percentiles / sizeof *percentiles; i++)
+        put(to, percentiles[i].name, microseconds(hist_percentile(h, percentiles[i].percent)));
+    put(to, "max", microseconds(h->max));
+    put(to, "count", count(h->count));
+    return to;
+}
+
+static json_t *histogram_json(const struct hist *h)
+{
+    struct text t = {0};
+    hist_encode(h, &t);
+    json_t *encoded = json_stringn(t.data, t.len);
+    text_free(&t);
+    return encoded;
+}
+
+static void put_lab(json_t *row, const struct load_second *s)
+{
+    put(row, "cpu_pct", number(s->cpu_pct));
+    put(row, "rss_bytes", s->rss_bytes ? count(s->rss_bytes) : json_null());
+    put(row, "throttled_ms", number(s->throttled_ms));
+    put(row, "db_p99_us", number(s->db_p99_us));
+    put(row, "cache_p99_us", number(s->cache_p99_us));
+    put(row, "pool", s->pool >= 0 ? json_integer(s->pool) : json_null());
+}
+
+static json_t *second_json(const struct load_result *r, const struct load_second *s)
+{
+    json_t *row = json_object();
+    put(row, "t", json_integer(s->t));
+    put(row, "length_s", json_real(s->length_s));
+    put(row, "target_rps", number(s->target_rps));
+    put(row, "rps", json_real((double)s->counts.ok / s->length_s));
+    put(row, "p50_us", microseconds(s->p50_ns));
+    put(row, "p99_us", microseconds(s->p99_ns));
+    put(row, "p999_us", microseconds(s->p999_ns));
+    put(row, "max_us", microseconds(s->max_ns));
+    put(row, "availability", json_real(load_availability(r, &s->counts)));
+    put(row, "scheduled", r->is_open ? count(s->counts.scheduled) : json_null());
+    put(row, "unsent", count(s->counts.unsent));
+    put(row, "sent", count(s->counts.sent));
+    put(row, "ok", count(s->counts.ok));
+    put(row, "timeouts", count(s->counts.timeouts));
+    put(row, "errors", errors_json(&s->counts));
+    put(row, "in_flight", json_integer(s->in_flight));
+    put(row, "backlog", json_integer(s->backlog));
+    put(row, "connections", json_integer(s->connections_open));
+    put(row, "send_lag_p99_us", microseconds(s->send_lag_p99_ns));
+    put(row, "client_cpu_pct", json_real(s->client_cpu_pct));
+    put_lab(row, s);
+    return row;
+}
+
+static json_t *series_json(const struct load_result *r)
+{
+    json_t *series = json_array();
+    for (unsigned i = 0; i < r->second_count; i++)
+        CHECK(json_array_append_new(series, second_json(r, &r->seconds[i])) == 0);
+    return series;
+}
+
+static const char *const verdict_names[] = {"VALID", "SUSPECT", "INVALID"};
+
+static json_t *verdict_json(const struct load_result *r)
+{
+    json_t *reasons = json_array();
+    for (unsigned i = 0; i < r->reason_count; i++)
+        CHECK(json_array_append_new(reasons, json_string(r->reasons[i])) == 0);
+    return json_pack("{s:s, s:o}", "status", verdict_names[r->verdict], "reasons", reasons);
+}
+
+static json_t *target_json(const struct result_target *t)
+{
+    const struct load_result *r = t->load;
+    json_t *to = json_object();
+    put(to, "name", json_string(t->name));
+    put(to, "url", json_string(r->url));
+    put(to, "method", json_string(r->method));
+    put(to, "model", json_string(r->model));
+    put(to, "timeout_s", json_real((double)r->timeout_ns / 1e9));
+    put(to, "requests", requests_json(r));
+    put(to, "received_bytes", count(r->counts.received_bytes));
+    put(to, "duration_s", json_real(r->duration_s));
+    put(to, "rps", json_real(r->quoted_rps));
+    put(to, "target_rps", number(r->target_rps));
+    put(to, "held_rps", number(r->held_rps));
+    put(to, "availability", json_real(load_availability(r, &r->counts)));
+    put(to, "latency_us", distribution_json(r->quoted_latency));
+    put(to, "service_time_us", distribution_json(r->quoted_service));
+    put(to, "send_lag_us", distribution_json(r->send_lag));
+    put(to, "histograms",
+        json_pack("{s:s, s:o, s:o}", "unit", "ns", "latency", histogram_json(r->latency),
+                  "service_time", histogram_json(r->service)));
+    put(to, "server_cpu_us_per_request", number(t->server_cpu_us_per_request));
+    put(to, "verdict", verdict_json(r));
+    put(to, "series", series_json(r));
+    return to;
+}
+
+/* --- the whole --- */
+
+static json_t *command_json(const struct result *r)
+{
+    json_t *words = json_array();
+    for (int i = 0; i < r->argc; i++) {
+        json_t *word = json_string(r->argv[i]);
+        /* a word that is not UTF-8 cannot stand in JSON as it is */
+        CHECK(json_array_append_new(words, word ? word : json_string("?")) == 0);
+    }
+    return words;
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *scenario_json(const struct result *r)
+{
+    const struct load_result *first = r->target_count ? r->targets[0].load : NULL;
+    json_t *to = json_object();
+    put(to, "name", json_string(r->scenario));
+    put(to, "load_model", json_string(first && first->is_open ? "open" : "closed"));
+    put(to, "services", text_or_null(r->services));
+    put(to, "store", text_or_null(r->store));
+    put(to, "cache", text_or_null(r->cache));
+    return to;
+}
+
+/* The client of all targets is one; what is told of it is its hardest hour. */
+static json_t *client_json(const struct result *r)
+{
+    double cpu_pct = 0, worst_pct = 0, lag_us = 0;
+    uint32_t threads = 0, connections = 0;
+    for (unsigned i = 0; i < r->target_count; i++) {
+        const struct load_result *l = r->targets[i].load;
+        cpu_pct = fmax(cpu_pct, l->client_cpu_pct);
+        worst_pct = fmax(worst_pct, l->client_cpu_pct_worst_thread);
+        lag_us = fmax(lag_us, (double)l->send_lag_p99_ns / 1000);
+        threads = l->threads;
+        connections = l->connections;
+    }
+    json_t *to = json_object();
+    put(to, "threads", json_integer(threads));
+    put(to, "connections", json_integer(connections));
+    put(to, "cpu_pct", json_real(cpu_pct));
+    put(to, "cpu_pct_worst_thread", json_real(worst_pct));
+    put(to, "send_lag_p99_us", json_real(lag_us));
+    return to;
+}
+
+/* The worst verdict, and every reason; with several targets a reason says whose it is. */
+static json_t *overall_verdict(const struct result *r)
+{
+    enum load_verdict worst = LOAD_VALID;
+    json_t *reasons = json_array();
+    for (unsigned i = 0; i < r->target_count; i++) {
+        const struct load_result *l = r->targets[i].load;
+        if (l->verdict > worst)
+            worst = l->verdict;
+        for (unsigned j = 0; j < l->reason_count; j++) {
+            json_t *reason = r->target_count > 1
+                                 ? json_sprintf("%s: %s", r->targets[i].name, l->reasons[j])
+                                 : json_string(l->reasons[j]);
+            CHECK(json_array_append_new(reasons, reason) == 0);
+        }
+    }
+    return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
+}
+
+json_t *result_json(const struct result *r)
+{
+    char started[CLOCK_TEXT_BYTES];
+    clock_text(r->target_count ? r->targets[0].load->started_us : clock_wall_us(), started);
+    json_t *environment = environment_json(), *targets = json_array(), *to = json_object();
+    put(environment, "pinning",
+        r->pinning ? json_pack("{s:s}", "cores", r->pinning) : json_object());
+    for (unsigned i = 0; i < r->target_count; i++)
+        CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
+    put(to, "schema", json_string("iubench-result/1"));
+    put(to, "iubench", json_string(IUBENCH_VERSION));
+    put(to, "started", json_string(started));
+    put(to, "command", command_json(r));
+    put(to, "interrupted", json_boolean(r->is_interrupted));
+    put(to, "environment", environment);
+    put(to, "scenario", scenario_json(r));
+    put(to, "targets", targets);
+    put(to, "client", client_json(r));
+    put(to, "verdict", overall_verdict(r));
+    return to;
+}
+
+/* --- written --- */
+
+enum { DUMP_FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(12) };
+
+static bool write_file(json_t *document, int fd)
+{
+    FILE *to = fdopen(fd, "w");
+    if (!to) {
+        close(fd);
+        return false;
+    }
+    bool is_good = json_dumpf(document, to, DUMP_FLAGS) == 0 && fputc('\n', to) != EOF;
+    return (fclose(to) == 0) && is_good;
+}
+
+bool result_write(const struct result *r, const char *path, struct fail *f)
+{
+    struct text temporary = {0};
+    json_t *document = result_json(r);
+    bool is_good = false;
+    text_addf(&temporary, "%s.XXXXXX", path);
+    int fd = mkostemp(temporary.data, O_CLOEXEC);
+    if (fd >= 0) {
+        is_good = fchmod(fd, 0644) == 0 && write_file(document, fd) &&
+                  rename(temporary.data, path) == 0;
+        if (!is_good)
+            unlink(temporary.data);
+    }
+    if (!is_good)
+        fail_set(f, EXIT_FAILED, "the result could not be written to %s: %s", path,
+                 strerror(errno));
+    text_free(&temporary);
+    json_decref(document);
+    return is_good;
+}

@@ -1,0 +1,255 @@
+/* The summary on a terminal. One target: its line, then what a reader asks next, in that order: what
+ * went wrong, how slow is it, how is that spread, can I believe it. Several: a line each. */
+#include "report/result.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "base/units.h"
+
+enum { BAR_COUNT = 8, BAR_WIDTH = 40, LABEL_WIDTH = 12 };
+
+static const char *const verdict_names[] = {"VALID", "SUSPECT", "INVALID"};
+
+struct page {
+    FILE *to;
+    bool is_colored;
+};
+
+enum shade { GOOD, WARN, BAD, FAINT, BOLD };
+
+static const char *begin(const struct page *p, enum shade shade)
+{
+    static const char *const codes[] = {"\033[32m", "\033[33m", "\033[31m", "\033[2m", "\033[1m"};
+    return p->is_colored ? codes[shade] : "";
+}
+
+static const char *end(const struct page *p)
+{
+    return p->is_colored ? "\033[0m" : "";
+}
+
+static enum shade verdict_shade(const struct load_result *r)
+{
+    return r->verdict == LOAD_VALID ? GOOD : r->verdict == LOAD_SUSPECT ? WARN : BAD;
+}
+
+/* Whole numbers with their thousands apart, so that they can be read. */
+static const char *grouped(uint64_t value, char out[32])
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof digits, "%" PRIu64, value), at = 0;
+    for (int i = 0; i < len; i++) {
+        if (i && (len - i) % 3 == 0)
+            out[at++] = ' ';
+        out[at++] = digits[i];
+    }
+    out[at] = 0;
+    return out;
+}
+
+/* Never 100 % while something failed. */
+static const char *percent(double share, char out[16])
+{
+    double pct = share * 100;
+    if (share < 1 && pct > 99.999)
+        snprintf(out, 16, "99.999 %%");
+    else
+        snprintf(out, 16, pct == floor(pct) ? "%.0f %%" : "%.3f %%", pct);
+    return out;
+}
+
+static const char *rate(double per_s, char out[32])
+{
+    return per_s >= 100 ? grouped((uint64_t)llround(per_s), out)
+                        : (snprintf(out, 32, "%.2f", per_s), out);
+}
+
+/* --- the first line --- */
+
+static void print_headline(const struct page *p, const struct load_result *r)
+{
+    char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[16], held[32];
+    fprintf(p->to, "%s%s%s  %s%s requests/s%s", begin(p, verdict_shade(r)),
+            verdict_names[r->verdict], end(p), begin(p, BOLD), rate(r->quoted_rps, rps), end(p));
+    if (!isnan(r->held_rps) && r->held_rps > 0)
+        fprintf(p->to, " (held %s/s)", rate(r->held_rps, held));
+    fprintf(p->to, ", p50 %s, p99 %s, availability %s%s\n",
+            units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
+            units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
+            percent(load_availability(r, &r->counts), available),
+            r->is_interrupted ? ", interrupted" : "");
+}
+
+static void print_load(const struct page *p, const struct load_result *r)
+{
+    char target[32], timeout[UNITS_TEXT_BYTES];
+    fprintf(p->to, "%s%-*s%s%s %s, %s", begin(p, FAINT), LABEL_WIDTH, "load", end(p), r->method,
+            r->url, r->is_open ? r->model : "closed loop");
+    if (!isnan(r->target_rps))
+        fprintf(p->to, " %s/s", rate(r->target_rps, target));
+    fprintf(p->to, ", %.4g s, %u connection%s, %u thread%s, timeout %s\n", r->duration_s,
+            r->connections, r->connections == 1 ? "" : "s", r->threads, r->threads == 1 ? "" : "s",
+            units_duration_text(r->timeout_ns, timeout));
+}
+
+static void add_cause(struct text *t, uint64_t count, const char *name)
+{
+    char shown[32];
+    if (count)
+        text_addf(t, "%s%s %s", t->len ? ", " : "", grouped(count, shown), name);
+}
+
+static void print_requests(const struct page *p, const struct load_result *r)
+{
+    static const char *const words[LOAD_ERROR_COUNT] = {"DNS failures", "refused or unreachable",
+                                                        "reset",        "bad responses",
+                                                        "unexpected",   "status 3xx",
+                                                        "4xx",          "5xx"};
+    const struct load_counts *c = &r->counts;
+    struct text causes = {0};
+    char sent[32], ok[32], due[32], bytes[UNITS_TEXT_BYTES];
+    fprintf(p->to, "%s%-*s%s", begin(p, FAINT), LABEL_WIDTH, "requests", end(p));
+    if (r->is_open)
+        fprintf(p->to, "%s due, ", grouped(c->scheduled, due));
+    fprintf(p->to, "%s sent, %s ok, %s received\n", grouped(c->sent, sent), grouped(c->ok, ok),
+            units_size_text(c->received_bytes, bytes));
+    add_cause(&causes, c->unsent, "never sent");
+    add_cause(&causes, c->timeouts, "timeouts");
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        add_cause(&causes, c->errors[i], words[i]);
+    add_cause(&causes, c->unfinished, "unfinished");
+    if (causes.len)
+        fprintf(p->to, "%s%-*s%s%s%s%s\n", begin(p, FAINT), LABEL_WIDTH, "failures", end(p),
+                begin(p, BAD), causes.data, end(p));
+    text_free(&causes);
+}
+
+/* --- distributions --- */
+
+static void print_distribution(const struct page *p, const char *label, const struct hist *h)
+{
+    static const double percents[] = {50, 75, 90, 95, 99, 99.9};
+    char shown[UNITS_TEXT_BYTES];
+    fprintf(p->to, "%s%-*s%s%9s", begin(p, FAINT), LABEL_WIDTH, label, end(p),
+            units_latency_text(h->count ? h->min : 0, shown));
+    fprintf(p->to, "%9s", units_latency_text((uint64_t)hist_mean(h), shown));
+    for (unsigned i = 0; i < sizeof percents / sizeof *percents; i++) {
+        /* a percentile with no sample above it would be the maximum under another name */
+        bool is_known = (double)h->count * (100 - percents[i]) >= 100;
+        fprintf(p->to, "%9s",
+                is_known ? units_latency_text(hist_percentile(h, percents[i]), shown) : "-");
+    }
+    fprintf(p->to, "%9s\n", units_latency_text(h->max, shown));
+}
+
+static void print_distributions(const struct page *p, const struct load_result *r)
+{
+    static const char *const heads[] = {"min", "mean", "p50",   "p75", "p90",
+                                        "p95", "p99",  "p99.9", "max"};
+    fprintf(p->to, "\n%*s", LABEL_WIDTH, "");
+    for (unsigned i = 0; i < sizeof heads / sizeof *heads; i++)
+        fprintf(p->to, "%s%9s%s", begin(p, FAINT), heads[i], end(p));
+    fprintf(p->to, "\n");
+    print_distribution(p, "latency", r->quoted_latency);
+    if (!r->is_open)
+        return;
+    print_distribution(p, "service time", r->quoted_service);
+    print_distribution(p, "send lag", r->send_lag);
+}
+
+/* Bars of equal width on a logarithmic axis, from the minimum to the p99.9 or so. */
+static void print_bars(const struct page *p, const struct hist *h)
+{
+    if (h->count < BAR_COUNT)
+        return;
+    double low = log((double)(h->min ? h->min : 1)), high = log((double)(h->max + 1));
+    uint64_t below[BAR_COUNT + 1], most = 1;
+    below[0] = 0;
+    for (unsigned i = 1; i <= BAR_COUNT; i++) {
+        double edge = exp(low + (high - low) * i / BAR_COUNT);
+        below[i] = i == BAR_COUNT ? h->count : hist_count_below(h, (uint64_t)edge);
+        if (below[i] - below[i - 1] > most)
+            most = below[i] - below[i - 1];
+    }
+    fprintf(p->to, "\n");
+    for (unsigned i = 1; i <= BAR_COUNT; i++) {
+        static const char full[] = "########################################";
+        uint64_t count = below[i] - below[i - 1];
+        int width = (int)((count * BAR_WIDTH + most - 1) / most);
+        char edge[UNITS_TEXT_BYTES], shown[32];
+        double at = exp(low + (high - low) * i / BAR_COUNT);
+        fprintf(p->to, "%s<= %9s%s %s%.*s%s%*s %s\n", begin(p, FAINT),
+                units_latency_text(i == BAR_COUNT ? h->max : (uint64_t)at, edge), end(p),
+                begin(p, GOOD), width, full, end(p), BAR_WIDTH - width, "",
+                count ? grouped(count, shown) : "");
+    }
+}
+
+/* --- belief --- */
+
+static void print_client(const struct page *p, const struct load_result *r)
+{
+    char lag[UNITS_TEXT_BYTES];
+    fprintf(p->to, "\n%s%-*s%s%.0f %% of a core", begin(p, FAINT), LABEL_WIDTH, "client", end(p),
+            r->client_cpu_pct);
+    if (r->is_open)
+        fprintf(p->to, ", send lag p99 %s", units_latency_text(r->send_lag_p99_ns, lag));
+    fprintf(p->to, "\n");
+}
+
+static void print_reasons(const struct page *p, const struct load_result *r)
+{
+    for (unsigned i = 0; i < r->reason_count; i++)
+        fprintf(p->to, "%s%-*s%s%s\n", begin(p, verdict_shade(r)), LABEL_WIDTH,
+                i ? "" : verdict_names[r->verdict], end(p), r->reasons[i]);
+}
+
+static void print_one(const struct page *p, const struct result *r, const struct result_target *t)
+{
+    print_headline(p, t->load);
+    print_load(p, t->load);
+    print_requests(p, t->load);
+    print_distributions(p, t->load);
+    print_bars(p, t->load->quoted_latency);
+    print_client(p, t->load);
+    if (!isnan(t->server_cpu_us_per_request))
+        fprintf(p->to, "%s%-*s%s%.2f us of CPU per request\n", begin(p, FAINT), LABEL_WIDTH,
+                "server", end(p), t->server_cpu_us_per_request);
+    if (r->pinning)
+        fprintf(p->to, "%s%-*s%s%s\n", begin(p, FAINT), LABEL_WIDTH, "cores", end(p), r->pinning);
+    if (r->store && r->cache)
+        fprintf(p->to, "%s%-*s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH, "storage", end(p),
+                r->store, r->cache);
+    print_reasons(p, t->load);
+}
+
+static void print_row(const struct page *p, const struct result_target *t)
+{
+    const struct load_result *r = t->load;
+    char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[16], cpu[32] = "-";
+    if (!isnan(t->server_cpu_us_per_request))
+        snprintf(cpu, sizeof cpu, "%.2f us", t->server_cpu_us_per_request);
+    fprintf(p->to, "%-20s%12s%11s%11s%13s%12s  %s%s%s\n", t->name, rate(r->quoted_rps, rps),
+            units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
+            units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
+            percent(load_availability(r, &r->counts), available), cpu, begin(p, verdict_shade(r)),
+            verdict_names[r->verdict], end(p));
+}
+
+void result_print(const struct result *r, FILE *to, bool color)
+{
+    struct page p = {.to = to, .is_colored = color};
+    if (r->target_count == 1) {
+        print_one(&p, r, &r->targets[0]);
+        return;
+    }
+    fprintf(to, "%s%-20s%12s%11s%11s%13s%12s%s\n", begin(&p, FAINT), r->scenario, "requests/s",
+            "p50", "p99", "availability", "CPU/request", end(&p));
+    for (unsigned i = 0; i < r->target_count; i++)
+        print_row(&p, &r->targets[i]);
+    for (unsigned i = 0; i < r->target_count; i++)
+        print_reasons(&p, r->targets[i].load);
+}
