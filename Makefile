@@ -187,10 +187,14 @@ replays: $(REPLAYS)
 
 FUZZ_SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
-$(FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(TEST_LIB:$(B)/%=$(B)/fuzz/%) \
+$(FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libtests.a \
 		$(B)/fuzz/libiubench.a
 	@echo "  LINK   $@"
 	$(Q)$(CLANG) $(CFLAGS) $(FUZZ_SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/fuzz/libtests.a: $(TEST_LIB:$(B)/%=$(B)/fuzz/%)
+	@rm -f $@
+	@$(AR) rcs $@ $^
 
 $(B)/fuzz/libiubench.a: $(PARTS:$(B)/%=$(B)/fuzz/%)
 	@rm -f $@
