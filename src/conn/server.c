@@ -907,7 +907,6 @@ static void conn_retire(struct server_conn *c)
         ring_close_fd(&s->loop->ring, c->fd);
         c->fd = -1;
         bytes_free(&c->unsent);
-        COUNT(s, closed, 1);
     }
     if (c->fd >= 0 || c->is_reply_due || c->is_flush_due || c->later.is_queued || c->is_dispatching)
         return;
@@ -916,6 +915,7 @@ static void conn_retire(struct server_conn *c)
     c->next = s->free;
     s->free = c;
     s->open--;
+    COUNT(s, closed, 1);
     server_check_stopped(s);
 }
 
