@@ -147,6 +147,7 @@ void fake_trace(const char *format, ...)
     vprintf(format, arguments);
     va_end(arguments);
     printf("\n");
+    fflush(stdout);
 }
 
 uint64_t fake_now(void)

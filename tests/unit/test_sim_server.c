@@ -542,7 +542,8 @@ static void peer_act(struct peer *p)
                    p->count);
     }
     peer_reads(p);
-    if (fake_peer_at_end(p->sock) || p->sock->is_closed || p->sock->peer_gone) {
+    bool is_ignored = p->sock->is_closed && p->mood == READS_NOTHING;
+    if (fake_peer_at_end(p->sock) || is_ignored || p->sock->peer_gone) {
         fake_trace("peer %u is over: %u of %u", p->number, p->answered, p->count);
         check_over(p);
         p->is_over = true;
