@@ -814,8 +814,10 @@ static void conn_resume(struct task *t)
     }
     if (c->input.len && conn_may_proceed(c)) {
         size_t used = conn_process(c, bytes_span(&c->input));
-        if (c->state == CONN_DEAD)
+        if (c->state == CONN_DEAD) {
+            bytes_free(&c->input);
             return;
+        }
         bytes_consume(&c->input, (uint32_t)used);
         conn_read_on(c);
     }
@@ -880,9 +882,10 @@ static void conn_close(struct server_conn *c)
         return;
     c->state = CONN_DEAD;
     timer_clear(&s->loop->timers, &c->timer);
-    bytes_free(&c->input);
-    if (!c->is_dispatching)
+    if (!c->is_dispatching) {
+        bytes_free(&c->input);
         bytes_free(&c->request);
+    }
     bytes_free(&c->held);
     if (c->abandoned) {
         void (*abandoned)(void *) = c->abandoned;
