@@ -817,10 +817,8 @@ static void conn_resume(struct task *t)
     }
     if (c->input.len && conn_may_proceed(c)) {
         size_t used = conn_process(c, bytes_span(&c->input));
-        if (c->state == CONN_DEAD) {
-            bytes_free(&c->input);
+        if (c->state == CONN_DEAD)
             return;
-        }
         bytes_consume(&c->input, (uint32_t)used);
         conn_read_on(c);
     }
@@ -916,6 +914,8 @@ static void conn_retire(struct server_conn *c)
     }
     if (c->fd >= 0 || c->is_reply_due || c->is_flush_due || c->later.is_queued || c->is_dispatching)
         return;
+    bytes_free(&c->input);
+    bytes_free(&c->request);
     c->state = CONN_FREE;
     list_remove(s, c);
     c->next = s->free;

@@ -66,7 +66,7 @@ struct stage_chunk {
 
 static struct {
     uint64_t seed, now_ns, wake_ns, stage_failures;
-    bool is_tracing;
+    bool is_tracing, is_event_there;
     struct rng rng;
     struct fake_faults faults;
     struct fake_sock *socks[SOCKS_MAX], *fds[FDS_MAX], *backlog, *connected[SOCKS_MAX];
@@ -442,6 +442,16 @@ static void pass_time(struct ring *r, uint64_t wait_ns)
     }
 }
 
+/* Looked at once a turn: only the loop's own thread posts here. */
+static void look_for_event(void)
+{
+    for (unsigned i = 0; i < k.live_count; i++) {
+        struct pollfd p = {.fd = k.live[i].fd, .events = POLLIN};
+        if (k.live[i].kind == READ_EVENT)
+            k.is_event_there = poll(&p, 1, 0) == 1;
+    }
+}
+
 void ring_enter(struct ring *r, uint64_t wait_ns)
 {
     r->turns++;
@@ -449,6 +459,7 @@ void ring_enter(struct ring *r, uint64_t wait_ns)
     for (unsigned i = 0; i < k.queue_count; i++)
         take_entry(&k.queue[i]);
     k.queue_count = 0;
+    look_for_event();
     complete_some(r);
     k.now_ns += rng_below(&k.rng, 20 * NS_PER_US);
     if (wait_ns)
@@ -711,12 +722,6 @@ static void step_done(struct entry *e, int res, unsigned flags)
     *e = k.live[--k.live_count];
 }
 
-static bool is_event_there(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, 0) == 1;
-}
-
 static bool may_go_on(const struct entry *e)
 {
     const struct fake_sock *s = e->sock;
@@ -732,7 +737,7 @@ static bool may_go_on(const struct entry *e)
     case CONNECT:
         return e->ready_ns <= k.now_ns;
     case READ_EVENT:
-        return is_event_there(e->fd);
+        return k.is_event_there;
     default:
         return false;
     }
@@ -856,7 +861,8 @@ static void step(struct ring *r, struct entry *e)
         step_connect(e);
         return;
     case READ_EVENT:
-        step_done(e, read(e->fd, e->value, 8) == 8 ? 8 : -EAGAIN, 0);
+        k.is_event_there = false;
+        step_done(e, (int)read(e->fd, e->value, sizeof *e->value), 0);
         return;
     default:
         fake_fail("a %s in the kernel", kind_names[e->kind]);
