@@ -62,8 +62,10 @@ SOURCES := $(sort $(shell find src upstream storage -name '*.c' -o -name '*.S'))
 OBJECTS := $(addprefix $(B)/,$(addsuffix .o,$(basename $(SOURCES))))
 PARTS := $(filter-out $(B)/src/main.o,$(OBJECTS))
 
-TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+FAKE_RING := $(B)/tests/lib/fakering.o
+TEST_LIB := $(filter-out $(FAKE_RING),$(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)))
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+SIMULATIONS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_sim_*.c))
 INTEGRATION := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/replay/%)
@@ -129,7 +131,7 @@ $(B)/gen/scenario_files.inc: FORCE
 		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(MICRO:=.d) \
+-include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(FAKE_RING:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(MICRO:=.d) \
 	$(FUZZERS:%=$(B)/tests/fuzz/%.d) $(PARTS:$(B)/%.o=$(B)/fuzz/%.d) \
 	$(FUZZERS:%=$(B)/fuzz/tests/fuzz/%.d)
 
@@ -167,7 +169,13 @@ $(B)/tests/%.o $(B)/fuzz/tests/%.o: override CPPFLAGS += -Itests
 
 $(UNIT) $(INTEGRATION) $(MICRO): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubench.a
 	@echo "  LINK   $@"
-	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) \
+		-lcmocka
+
+# The fake ring stands before the archive, whose ring.o is then not asked for.
+$(SIMULATIONS): $(FAKE_RING)
+$(SIMULATIONS): override LDFLAGS += $(foreach f,close shutdown sock_open clock_ns clock_wall_us \
+	log_line,-Wl,--wrap=$f)
 
 $(B)/libtests.a: $(TEST_LIB)
 	@mkdir -p $(@D) && rm -f $@
