@@ -378,8 +378,6 @@ static size_t conn_process(struct server_conn *c, struct span in)
             break;
         used += n;
     }
-    if (used < in.len && conn_is_reading(c) && !conn_may_proceed(c))
-        loop_defer(c->server->loop, &c->later);
     return used;
 }
 
@@ -709,7 +707,7 @@ static void conn_flush(struct server_conn *c)
     }
     c->sent = out;
     ring_send_now(&s->loop->ring, &c->send, c->fd, out);
-    if (c->state == CONN_LAST || c->is_at_end)
+    if (c->state == CONN_LAST || c->is_at_end || c->input.len)
         loop_defer(s->loop, &c->later); /* a turn on, when the send is certain */
 }
 
