@@ -74,7 +74,7 @@ MICRO := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help demo check unit integration bench fuzz lint install uninstall clean
+.PHONY: all help demo check unit integration soak bench fuzz lint install uninstall clean
 .PHONY: test-programs replays fuzzers bench-programs FORCE
 
 all: $(B)/iubench $(if $(filter build,$(B)),iubench) ## build ./iubench (the default)
@@ -180,6 +180,9 @@ $(SIMULATIONS): override LDFLAGS += $(foreach f,close shutdown sock_open clock_n
 $(B)/libtests.a: $(TEST_LIB)
 	@mkdir -p $(@D) && rm -f $@
 	@$(AR) rcs $@ $^
+
+soak: $(B)/iubench ## minutes of bad clients and dying servers (SOAK_OPTIONS='--minutes 3'), then everything must add up
+	@IUBENCH_BINARY=$(B)/iubench tools/soak $(SOAK_OPTIONS)
 
 # --- fuzzing: clang's libFuzzer for searching, the plain compiler for replaying the corpus ------------
 
