@@ -53,9 +53,9 @@ static void configure(struct bench *b)
         return;
     }
     static char store[80];
-    snprintf(b->path, sizeof b->path, "/tmp/iubench-store-XXXXXX");
-    assert_non_null(mkdtemp(b->path));
-    strcat(b->path, "/db");
+    char folder[] = "/tmp/iubench-store-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    snprintf(b->path, sizeof b->path, "%s/db", folder);
     snprintf(store, sizeof store, "sqlite:%s", b->path);
     b->config.store = store;
 }
