@@ -271,3 +271,13 @@ bool storage_is_embedded(const struct storage *s)
 {
     return s->sqlite || s->memory;
 }
+
+const struct store_postgres_server *storage_postgres(const struct storage *s)
+{
+    return s->has_postgres ? &s->postgres : NULL;
+}
+
+const struct cache_memcached_servers *storage_memcached(const struct storage *s)
+{
+    return s->has_memcached ? &s->memcached : NULL;
+}
