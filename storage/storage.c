@@ -27,8 +27,8 @@ const struct option_row storage_options[] = {
      .at = offsetof(struct storage_config, pg_pool),
      .metavar = "N",
      .max = 10000,
-     .help = "connections to PostgreSQL in total, at least one a thread (default 0: few, which "
-             "measured fastest)"},
+     .help = "connections to PostgreSQL in total, at least one a thread (default 0: few, or 64 "
+             "where commits wait for the disk)"},
     {.name = "memcached",
      .kind = OPTION_TEXT,
      .at = offsetof(struct storage_config, memcached),
