@@ -123,6 +123,7 @@ static void conn_write_reply(struct server_conn *c, const struct server_reply *r
 static void server_flush(struct loop_hook *h);
 static void conn_send_failed(struct op *op, int res, unsigned flags);
 static void conn_resume(struct task *t);
+static uint64_t conn_limit_ns(const struct server_conn *c);
 static void conn_due(struct timer *t);
 static void conn_close(struct server_conn *c);
 static void conn_retire(struct server_conn *c);
@@ -382,11 +383,13 @@ static size_t conn_process(struct server_conn *c, struct span in)
 }
 
 /* The wait for the rest of a request has begun or goes on: unlike the wait for a next one it has a
- * short deadline. */
+ * short deadline. The timer only ever moves earlier here: a wait that ends soon may be followed by
+ * one that is due before this one would have been. */
 static void conn_wait_for_rest(struct server_conn *c, uint64_t limit_ns)
 {
     c->since_ns = c->server->loop->now_ns;
-    timer_set(&c->server->loop->timers, &c->timer, c->since_ns + limit_ns);
+    if (c->since_ns + limit_ns < c->timer.deadline_ns)
+        timer_set(&c->server->loop->timers, &c->timer, c->since_ns + limit_ns);
 }
 
 static size_t conn_read_head(struct server_conn *c, struct span in)
@@ -707,7 +710,8 @@ static void conn_flush(struct server_conn *c)
     }
     c->sent = out;
     ring_send_now(&s->loop->ring, &c->send, c->fd, out);
-    if (c->state == CONN_LAST || c->is_at_end || c->input.len)
+    bool is_held_up = out.len >= OUTPUT_BYTES_TURN && c->input.len;
+    if (c->state == CONN_LAST || c->is_at_end || is_held_up)
         loop_defer(s->loop, &c->later); /* a turn on, when the send is certain */
 }
 
@@ -765,7 +769,7 @@ static void conn_parked_sent(struct op *op, int res, unsigned flags)
         return;
     }
     bytes_free(&c->unsent);
-    c->since_ns = c->server->loop->now_ns;
+    conn_wait_for_rest(c, conn_limit_ns(c));
     if (c->held.len) {
         c->unsent = c->held;
         c->held = (struct bytes){0};
@@ -852,7 +856,8 @@ static void conn_due(struct timer *t)
     uint64_t due_ns = c->since_ns + conn_limit_ns(c);
     bool is_waiting = c->is_reply_due && !c->is_parked;
     if (is_waiting || due_ns > s->loop->now_ns) {
-        timer_set(&s->loop->timers, t, is_waiting ? s->loop->now_ns + s->limits->idle_ns : due_ns);
+        uint64_t look_ns = s->loop->now_ns + s->limits->idle_ns;
+        timer_set(&s->loop->timers, t, is_waiting || look_ns < due_ns ? look_ns : due_ns);
         return;
     }
     if (c->is_parked) {
@@ -879,9 +884,10 @@ static void conn_close(struct server_conn *c)
         return;
     c->state = CONN_DEAD;
     timer_clear(&s->loop->timers, &c->timer);
-    bytes_free(&c->input);
-    if (!c->is_dispatching)
+    if (!c->is_dispatching) {
+        bytes_free(&c->input);
         bytes_free(&c->request);
+    }
     bytes_free(&c->held);
     if (c->abandoned) {
         void (*abandoned)(void *) = c->abandoned;
@@ -905,15 +911,17 @@ static void conn_retire(struct server_conn *c)
         ring_close_fd(&s->loop->ring, c->fd);
         c->fd = -1;
         bytes_free(&c->unsent);
-        COUNT(s, closed, 1);
     }
     if (c->fd >= 0 || c->is_reply_due || c->is_flush_due || c->later.is_queued || c->is_dispatching)
         return;
+    bytes_free(&c->input);
+    bytes_free(&c->request);
     c->state = CONN_FREE;
     list_remove(s, c);
     c->next = s->free;
     s->free = c;
     s->open--;
+    COUNT(s, closed, 1);
     server_check_stopped(s);
 }
 

@@ -138,7 +138,7 @@ bool discover_read(struct discovery *d, struct span body)
     const char *mode = json_string_value(
         json_object_get(json_object_get(document, "x-iubench"), "mode"));
     if (mode && strlen(mode) < sizeof d->mode) {
-        strcpy(d->mode, mode);
+        memcpy(d->mode, mode, strlen(mode) + 1);
         d->is_post = strcmp(mode, "post") == 0 || strcmp(mode, "db") == 0;
     }
     json_decref(document);

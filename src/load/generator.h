@@ -101,6 +101,7 @@ void generator_free_memory(struct generator *g);
 
 /* --- from its users --- */
 
+/* What happened to a user's connection and request; `now_ns` is the turn's time. */
 void generator_opened(struct generator *g, struct user *u);
 /* Counts a connection that could not be had; true: there is another address to try at once. */
 bool generator_connect_failed(struct generator *g, struct user *u, int error_code);

@@ -35,6 +35,7 @@ struct user {
     uint64_t retry_wait_ns;
 };
 
+/* Makes an idle user in zeroed memory. */
 void user_init(struct user *u, struct generator *g);
 
 /* Opens the connection; the client must be idle. */
@@ -49,8 +50,10 @@ void user_abandon(struct user *u, uint64_t now_ns);
 /* Ends the connection for good: no retries. Nothing happens if it is idle. */
 void user_quit(struct user *u);
 
+/* Adds at the end, removes from the list the user is in (none: nothing happens), takes the first or
+ * gives NULL. O(1). */
 void user_list_add(struct user_list *l, struct user *u);
-void user_list_remove(struct user *u); /* from whatever list it is in */
+void user_list_remove(struct user *u);
 struct user *user_list_take(struct user_list *l);
 
 #endif
