@@ -93,10 +93,16 @@ void __asan_on_error(void)
             (double)(k.now_ns - TIME_BEGIN_NS) / 1e9);
 }
 
+static void on_abort(void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+    sigaction(SIGABRT, &action, NULL);
+}
+
 static void aborted(int number)
 {
     __asan_on_error();
-    signal(number, SIG_DFL);
+    on_abort(SIG_DFL);
     raise(number);
 }
 
@@ -109,7 +115,7 @@ void fake_start(uint64_t seed, const struct fake_faults *faults, bool trace)
     k.faults = *faults;
     k.is_tracing = trace;
     rng_seed(&k.rng, seed);
-    signal(SIGABRT, aborted);
+    on_abort(aborted);
 }
 
 void fake_finish(void)
@@ -122,7 +128,7 @@ void fake_finish(void)
         free(k.socks[i]);
     }
     k.sock_count = 0;
-    signal(SIGABRT, SIG_DFL);
+    on_abort(SIG_DFL);
 }
 
 void fake_fail(const char *format, ...)
