@@ -406,7 +406,7 @@ static void peer_act(struct peer *p)
         n = 1 + below(n);
     fake_peer_write(p->sock, (struct span){p->answers.data, n});
     bytes_consume(&p->answers, (uint32_t)n);
-    bool is_fed_up = fake_chance(100) && p->owner;
+    bool is_fed_up = fake_chance(100) && !p->ends_after; /* an answer until the end is not cut */
     if ((p->ends_after && !p->answers.len) || fake_peer_at_end(p->sock) || is_fed_up) {
         p->is_over = true;
         p->next_ns = UINT64_MAX;
@@ -449,10 +449,9 @@ static void owner_act(struct owner *o)
         owner_close(o);
     else if (fake_chance(o->eagerness))
         owner_send(o);
-    if (o->is_open && fake_chance(2000)) {
+    if (o->is_open && o->client.state != CLIENT_CLOSING && fake_chance(2000)) {
         o->deadline_ns = fake_now() + below(NS_PER_S);
-        if (o->client.state != CLIENT_CLOSING)
-            client_deadline(&o->client, o->deadline_ns);
+        client_deadline(&o->client, o->deadline_ns);
     }
 }
 
