@@ -38,7 +38,7 @@ struct exchange {
 
 struct peer;
 struct owner {
-    struct client client;
+    struct client *client; /* from the heap, a new one after each close */
     unsigned number, opens, sent_on, answered_on;
     bool is_open,
         is_told_open; /* client_open() was called and not answered by closed(); opened() came */
@@ -88,9 +88,25 @@ static uint64_t below(uint64_t n)
     return rng_below(fake_rng(), n);
 }
 
-static struct owner *owner_of(struct client *c)
+static struct owner *owner_of(const struct client *c)
 {
-    return (struct owner *)((char *)c - offsetof(struct owner, client));
+    for (unsigned i = 0; i < sim.owner_count; i++)
+        if (sim.owners[i].client == c)
+            return &sim.owners[i];
+    fake_fail("an event of nobody");
+}
+
+static const struct client_events events;
+
+/* The struct is its owner's again once it is told of the close: it may even be freed there. */
+static void client_renew(struct owner *o)
+{
+    if (o->client)
+        memset(o->client, 0xdd, sizeof *o->client);
+    free(o->client);
+    o->client = malloc(sizeof *o->client);
+    CHECK(o->client);
+    client_init(o->client, &sim.loop, &events);
 }
 
 static char letter(unsigned owner, unsigned number, size_t i)
@@ -102,7 +118,7 @@ static char letter(unsigned owner, unsigned number, size_t i)
 
 static void owner_open(struct owner *o)
 {
-    FAKE_CHECK(o->client.state == CLIENT_IDLE, "opened when not idle");
+    FAKE_CHECK(o->client->state == CLIENT_IDLE, "opened when not idle");
     o->opens++;
     o->is_open = true;
     o->is_told_open = o->is_closing = false;
@@ -112,7 +128,7 @@ static void owner_open(struct owner *o)
     sim.opened++;
     fake_trace("owner %u opens, deadline %.6f", o->number, (double)o->deadline_ns / 1e9);
     o->is_calling = true;
-    client_open(&o->client, &sim.to, o->deadline_ns);
+    client_open(o->client, &sim.to, o->deadline_ns);
     o->is_calling = false;
 }
 
@@ -140,7 +156,7 @@ static void owner_send(struct owner *o)
     unsigned count = 1 + (unsigned)below(fake_chance(16000) ? 8 : 1);
     uint64_t turn = sim.loop.ring.turns;
     struct bytes *memory = &o->memory[turn % 2];
-    if (!client_is_usable(&o->client) || o->turn_sent == turn || o->count + count > IN_FLIGHT_MAX)
+    if (!client_is_usable(o->client) || o->turn_sent == turn || o->count + count > IN_FLIGHT_MAX)
         return;
     bytes_free(memory);
     for (unsigned i = 0; i < count; i++) {
@@ -156,25 +172,25 @@ static void owner_send(struct owner *o)
     sim.sent += count;
     fake_trace("owner %u sends %u", o->number, count);
     o->is_calling = true;
-    client_send(&o->client, o->method, bytes_span(memory), count);
+    client_send(o->client, o->method, bytes_span(memory), count);
     if (below(2)) {
         o->deadline_ns = fake_now() + 1 + below(2 * NS_PER_S);
-        client_deadline(&o->client, o->deadline_ns);
+        client_deadline(o->client, o->deadline_ns);
     }
     o->is_calling = false;
-    FAKE_CHECK(o->client.in_flight == o->count, "%u in flight, not %u", o->client.in_flight,
+    FAKE_CHECK(o->client->in_flight == o->count, "%u in flight, not %u", o->client->in_flight,
                o->count);
 }
 
 static void owner_close(struct owner *o)
 {
-    if (!o->is_closing && o->is_open && o->client.state != CLIENT_CLOSING) {
+    if (!o->is_closing && o->is_open && o->client->state != CLIENT_CLOSING) {
         o->is_closing = true;
         o->closing_with = below(2) ? CLIENT_OK : CLIENT_BAD_RESPONSE;
     }
     fake_trace("owner %u closes", o->number);
     o->is_calling = true;
-    client_close(&o->client, o->closing_with);
+    client_close(o->client, o->closing_with);
     o->is_calling = false;
 }
 
@@ -193,7 +209,7 @@ static struct exchange *oldest(struct owner *o, const char *what)
 {
     FAKE_CHECK(o->is_told_open && !o->is_closing, "%s of a connection that is not open", what);
     FAKE_CHECK(o->count, "%s with nothing in flight", what);
-    FAKE_CHECK(o->client.in_flight == o->count, "%u in flight, not %u", o->client.in_flight,
+    FAKE_CHECK(o->client->in_flight == o->count, "%u in flight, not %u", o->client->in_flight,
                o->count);
     return &o->flight[o->first];
 }
@@ -237,7 +253,7 @@ static void body(struct client *c, struct span bytes)
 static void answered(struct client *c, unsigned status, uint64_t body_bytes)
 {
     struct owner *o = told(c, "answered");
-    FAKE_CHECK(o->client.in_flight + 1 == o->count, "%u in flight, not %u", o->client.in_flight,
+    FAKE_CHECK(o->client->in_flight + 1 == o->count, "%u in flight, not %u", o->client->in_flight,
                o->count - 1);
     struct exchange *e = &o->flight[o->first];
     bool has_body = e->method != HTTP_HEAD;
@@ -299,6 +315,7 @@ static void closed(struct client *c, enum client_error error, int error_code)
     if (o->peer)
         o->peer->owner = NULL;
     o->peer = NULL;
+    client_renew(o);
     if (o->opens < OPENS_MAX && !sim.is_finishing && below(2))
         owner_open(o);
 }
@@ -389,7 +406,7 @@ static bool take_request(struct peer *p)
             return true;
         }
     }
-    FAKE_CHECK(o->is_closing || o->client.state != CLIENT_OPEN, "request %u is not in flight",
+    FAKE_CHECK(o->is_closing || o->client->state != CLIENT_OPEN, "request %u is not in flight",
                number);
     return true;
 }
@@ -428,7 +445,7 @@ static void peers_meet(void)
         CHECK(p);
         *p = (struct peer){.sock = s, .next = sim.peers, .is_mute = fake_chance(3000)};
         for (unsigned i = 0; i < sim.owner_count; i++)
-            if (s->fd >= 0 && sim.owners[i].client.fd == s->fd && sim.owners[i].is_open)
+            if (s->fd >= 0 && sim.owners[i].client->fd == s->fd && sim.owners[i].is_open)
                 p->owner = &sim.owners[i];
         if (p->owner)
             p->owner->peer = p;
@@ -449,9 +466,9 @@ static void owner_act(struct owner *o)
         owner_close(o);
     else if (fake_chance(o->eagerness))
         owner_send(o);
-    if (o->is_open && o->client.state != CLIENT_CLOSING && fake_chance(2000)) {
+    if (o->is_open && o->client->state != CLIENT_CLOSING && fake_chance(2000)) {
         o->deadline_ns = fake_now() + below(NS_PER_S);
-        client_deadline(&o->client, o->deadline_ns);
+        client_deadline(o->client, o->deadline_ns);
     }
 }
 
@@ -490,7 +507,7 @@ static void begin(uint64_t seed, bool trace)
         o->closing = (unsigned)below(3) * 500;
         o->is_keeping = below(2);
         o->next_ns = fake_now() + below(NS_PER_MS);
-        client_init(&o->client, &sim.loop, &events);
+        client_renew(o);
     }
 }
 
@@ -529,9 +546,11 @@ static void finish(void)
     FAKE_CHECK(!fake_in_kernel(), "%u operations in the kernel", fake_in_kernel());
     total_answered += sim.answered;
     loop_close(&sim.loop);
-    for (unsigned i = 0; i < sim.owner_count; i++)
+    for (unsigned i = 0; i < sim.owner_count; i++) {
+        free(sim.owners[i].client);
         for (unsigned m = 0; m < 2; m++)
             bytes_free(&sim.owners[i].memory[m]);
+    }
     while (sim.peers) {
         struct peer *p = sim.peers;
         sim.peers = p->next;
