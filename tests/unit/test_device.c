@@ -322,17 +322,18 @@ static void test_nesting(void **state)
     for (int kind = 0; kind < 2; kind++) {
         const char *open = kind ? "{\"a\":" : "[";
         struct device_input d;
-        size_t len = (size_t)sprintf(json, "{\"mac\":\"a\",\"firmware\":\"b\",\"x\":");
+        size_t len = (size_t)snprintf(json, sizeof json,
+                                      "{\"mac\":\"a\",\"firmware\":\"b\",\"x\":");
         size_t begin = len;
         for (int i = 0; i < 20; i++)
-            len += (size_t)sprintf(json + len, "%s", open);
-        len += (size_t)sprintf(json + len, "1");
+            len += (size_t)snprintf(json + len, sizeof json - len, "%s", open);
+        len += (size_t)snprintf(json + len, sizeof json - len, "1");
         for (int i = 0; i < 20; i++)
             json[len++] = kind ? '}' : ']';
         json[len++] = '}';
         assert_null(read_span(&d, (struct span){json, len}));
         for (len = begin; len < sizeof json - 8;)
-            len += (size_t)sprintf(json + len, "%s", open);
+            len += (size_t)snprintf(json + len, sizeof json - len, "%s", open);
         expect_wrong((struct span){json, len}, "nested too deeply");
     }
 }
