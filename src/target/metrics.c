@@ -16,17 +16,22 @@ static void sum_servers(const struct target *t, struct server_counters *sum, uin
     *sum = (struct server_counters){0};
     *open = *waiting = 0;
     for (unsigned i = 0; i < t->thread_count; i++) {
-        const struct server_counters *c = server_counters(t->workers[i].server);
+        const struct server *server = target_worker_server(&t->workers[i]);
+        if (!server)
+            continue;
+        const struct server_counters *c = server_counters(server);
 #define X(name, help) sum->name += counter_read(&c->name);
         SERVER_COUNTERS(X)
 #undef X
-        *open += server_open_connections(t->workers[i].server);
-        *waiting += server_waiting(t->workers[i].server);
+        *open += server_open_connections(server);
+        *waiting += server_waiting(server);
     }
 }
 
 static const struct store_counters *counters_of(const struct target_worker *w, bool is_cache)
 {
+    if (!target_worker_server(w))
+        return NULL;
     if (is_cache)
         return w->cache ? &w->cache->counters : NULL;
     return w->store ? &w->store->counters : NULL;

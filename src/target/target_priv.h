@@ -18,8 +18,8 @@ struct target_worker {
     struct worker worker;
     struct target *target;
     unsigned index;
-    int listener, metrics_listener; /* -1: none */
-    struct server *server, *metrics_server;
+    int listener, metrics_listener;         /* -1: none */
+    struct server *server, *metrics_server; /* see target_worker_server() */
     unsigned servers_running;
     struct store *store;     /* NULL: none */
     struct cache *cache;     /* NULL: none */
@@ -33,7 +33,7 @@ struct target {
     struct target_config config;
     struct address address, metrics_address;
     char address_text[ADDRESS_TEXT_BYTES];
-    char line[1024];
+    struct text line;
     struct storage *storage;
     struct fib_pool *fib;
     struct upstream *upstream; /* the built-in one; NULL: another is used, or none */
@@ -44,7 +44,15 @@ struct target {
     unsigned thread_count;
     struct target_worker *workers;
     int64_t started_us;
+    bool is_listening;
 };
+
+/* The worker's server, NULL before it has begun: then nothing else of the worker may be looked at
+ * either. Any thread. */
+static inline struct server *target_worker_server(const struct target_worker *w)
+{
+    return __atomic_load_n(&w->server, __ATOMIC_ACQUIRE);
+}
 
 /* As --mode takes it: "db". */
 const char *target_mode_name(enum target_mode m);
