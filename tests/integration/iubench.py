@@ -50,7 +50,7 @@ class Process:
         if not found:
             self.kill()
             raise AssertionError(f"no start-up line but {self.line!r}; {self.stderr()}")
-        self.address = found[1]
+        self.address = re.sub(r":?/external$", "", found[1])
 
     def _read_line(self):
         kill = threading.Timer(PATIENCE_S, self.process.kill)

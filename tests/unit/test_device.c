@@ -322,7 +322,8 @@ static void test_nesting(void **state)
     for (int kind = 0; kind < 2; kind++) {
         const char *open = kind ? "{\"a\":" : "[";
         struct device_input d;
-        size_t len = (size_t)snprintf(json, sizeof json, "{\"mac\":\"a\",\"firmware\":\"b\",\"x\":");
+        size_t len = (size_t)snprintf(json, sizeof json,
+                                      "{\"mac\":\"a\",\"firmware\":\"b\",\"x\":");
         size_t begin = len;
         for (int i = 0; i < 20; i++)
             len += (size_t)snprintf(json + len, sizeof json - len, "%s", open);
