@@ -19,10 +19,11 @@ struct target_worker {
     struct target *target;
     unsigned index;
     int listener, metrics_listener; /* -1: none */
-    struct server *server, *metrics_server;
+    struct server *server;          /* NULL: not yet */
+    struct store *store;            /* NULL: none, or not yet, or no more */
+    struct cache *cache;            /* the same; all three change under the target's lock */
+    struct server *metrics_server;
     unsigned servers_running;
-    struct store *store;     /* NULL: none */
-    struct cache *cache;     /* NULL: none */
     struct proxy *proxy;     /* NULL: not in this mode */
     struct post *free_posts; /* see post.c */
     struct post_chunk *post_chunks;
@@ -43,6 +44,7 @@ struct target {
     struct text openapi;
     unsigned thread_count;
     struct target_worker *workers;
+    pthread_mutex_t lock; /* while one worker tells what all have counted, none comes or goes */
     int64_t started_us;
 };
 
