@@ -889,16 +889,15 @@ static void conn_close(struct server_conn *c)
         bytes_free(&c->request);
     }
     bytes_free(&c->held);
+    loop_defer(s->loop, &c->later); /* holds the slot for whoever is still on the stack with it */
     if (c->abandoned) {
         void (*abandoned)(void *) = c->abandoned;
         c->abandoned = NULL;
         abandoned(c->abandoned_arg);
     }
-    /* Ends whatever the kernel still has of it; the descriptor is closed when the last completion
-     * is in. */
+    /* Ends whatever the kernel still has of it; the descriptor is closed with the last completion. */
     if (c->recv.in_kernel || c->send.in_kernel)
         shutdown(c->fd, SHUT_RDWR);
-    loop_defer(s->loop, &c->later); /* holds the slot for whoever is still on the stack with it */
     conn_retire(c);
 }
 

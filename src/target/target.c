@@ -119,6 +119,7 @@ static bool open_listeners(struct target *t, struct fail *f)
 {
     int *fds = mem_need(t->thread_count, sizeof *fds);
     bool is_open = sock_listen(&t->address, fds, t->thread_count, BACKLOG, f);
+    t->is_listening = is_open;
     for (unsigned i = 0; is_open && i < t->thread_count; i++)
         t->workers[i].listener = fds[i];
     free(fds);
@@ -267,8 +268,9 @@ static void close_parts(struct target *t)
         upstream_stop(t->upstream);
     if (t->storage)
         storage_free(t->storage);
-    if (t->address.sa.any.sa_family == AF_UNIX)
+    if (t->is_listening && t->address.sa.any.sa_family == AF_UNIX)
         unlink(t->address.sa.un.sun_path);
+    text_free(&t->line);
     text_free(&t->openapi);
     pthread_mutex_destroy(&t->lock);
     free(t->workers);
@@ -285,21 +287,18 @@ void target_stop(struct target *t)
 static void describe(struct target *t)
 {
     const char *scheme = t->address.sa.any.sa_family == AF_UNIX ? "" : "http://";
-    int len = snprintf(t->line, sizeof t->line, "listening on %s%s, mode %s, %u thread%s", scheme,
-                       t->address_text, target_mode_name((enum target_mode)t->config.mode),
-                       t->thread_count, t->thread_count == 1 ? "" : "s");
+    text_addf(&t->line, "listening on %s%s, mode %s, %u thread%s", scheme, t->address_text,
+              target_mode_name((enum target_mode)t->config.mode), t->thread_count,
+              t->thread_count == 1 ? "" : "s");
     if (t->config.cores)
-        len += snprintf(t->line + len, sizeof t->line - (size_t)len, " on cores %s",
-                        t->config.cores);
+        text_addf(&t->line, " on cores %s", t->config.cores);
     if (t->storage)
-        len += snprintf(t->line + len, sizeof t->line - (size_t)len, ", store %s, cache %s",
-                        storage_store_text(t->storage), storage_cache_text(t->storage));
+        text_addf(&t->line, ", store %s, cache %s", storage_store_text(t->storage),
+                  storage_cache_text(t->storage));
     if (t->upstream)
-        snprintf(t->line + len, sizeof t->line - (size_t)len, ", built-in upstream on %s",
-                 upstream_address(t->upstream));
+        text_addf(&t->line, ", built-in upstream on %s", upstream_address(t->upstream));
     else if (t->upstream_address_count)
-        snprintf(t->line + len, sizeof t->line - (size_t)len, ", upstream %.200s",
-                 t->upstream_url.text);
+        text_addf(&t->line, ", upstream %s", t->upstream_url.text);
 }
 
 const char *target_address(const struct target *t)
@@ -309,7 +308,7 @@ const char *target_address(const struct target *t)
 
 const char *target_line(const struct target *t)
 {
-    return t->line;
+    return t->line.data;
 }
 
 const char *target_store_text(const struct target *t)

@@ -34,7 +34,7 @@ struct target {
     struct target_config config;
     struct address address, metrics_address;
     char address_text[ADDRESS_TEXT_BYTES];
-    char line[1024];
+    struct text line;
     struct storage *storage;
     struct fib_pool *fib;
     struct upstream *upstream; /* the built-in one; NULL: another is used, or none */
@@ -46,6 +46,7 @@ struct target {
     struct target_worker *workers;
     pthread_mutex_t lock; /* while one worker tells what all have counted, none comes or goes */
     int64_t started_us;
+    bool is_listening;
 };
 
 /* As --mode takes it: "db". */

@@ -423,7 +423,7 @@ def test_requests_under_way_are_answered(serve, number):
     with server.connect() as fetch, server.connect() as fib, server.connect() as post, server.connect() as idle:
         assert idle.request("GET", "/healthz").status == 200
         fetch.send(b"GET /fetch-external HTTP/1.1\r\nHost: x\r\n\r\n")
-        fib.send(b"GET /fib/33 HTTP/1.1\r\nHost: x\r\n\r\n")
+        fib.send(b"GET /fib/39 HTTP/1.1\r\nHost: x\r\n\r\n")
         post.send(b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY[:9])
         wait_for(lambda: server.counters()["connections_open"] == 5)
         server.kill_with(number)

@@ -20,16 +20,16 @@ enum {
     PEERS_MAX = 24,
     PLANS_MAX = 160,
 };
-static const uint64_t DELAY_MAX_NS = NS_PER_S,  /* of the handler */
-    SLACK_NS = NS_PER_S;                        /* a peer's pauses and a lazy kernel */
+static const uint64_t DELAY_MAX_NS = NS_PER_S, /* of the handler */
+    SLACK_NS = NS_PER_S;                       /* a peer's pauses and a lazy kernel */
 
 /* What a peer does once it has written what it wants to. */
 enum mood {
-    CLOSES,       /* when everything is answered */
-    HALF_CLOSES,  /* at once, and reads on */
-    IDLES,        /* until the server closes */
-    STALLS,       /* in the middle of a request */
-    VANISHES,     /* at any byte */
+    CLOSES,      /* when everything is answered */
+    HALF_CLOSES, /* at once, and reads on */
+    IDLES,       /* until the server closes */
+    STALLS,      /* in the middle of a request */
+    VANISHES,    /* at any byte */
     READS_NOTHING,
     MOODS,
 };
@@ -245,7 +245,8 @@ static void plan_stall(struct peer *p)
     struct plan *plan = &p->plans[p->count - !!p->count];
     if (p->mood != STALLS)
         return;
-    if (!p->count || plan->is_refused || p->script.len != plan->end || plan->end - plan->begin < 4) {
+    if (!p->count || plan->is_refused || p->script.len != plan->end ||
+        plan->end - plan->begin < 4) {
         p->mood = IDLES;
         p->stop_at = p->script.len;
         return;
@@ -733,8 +734,8 @@ static void test_seeds(void **state)
     uint64_t seeds = count ? strtoull(count, NULL, 10) : SEEDS;
     for (uint64_t seed = 1; seed <= seeds; seed++)
         run(seed, false);
-#define X(name, help)                      \
-    if (!total.name && seeds >= SEEDS)     \
+#define X(name, help)                  \
+    if (!total.name && seeds >= SEEDS) \
         fail_msg("no run has any of: " help);
     SERVER_COUNTERS(X)
 #undef X
