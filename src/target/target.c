@@ -191,7 +191,7 @@ static bool worker_begin(struct worker *worker, struct fail *f)
                                                 .address_count = t->upstream_address_count,
                                                 .timeout_ns = t->config.upstream_timeout_ns,
                                                 .connections = t->config.upstream_connections,
-                                                .body_bytes = 1 << 20,
+                                                .hold_bytes = 64 * 1024,
                                             });
     if (w->metrics_listener >= 0 &&
         !(w->metrics_server = serve(w, &w->metrics_listener, target_metrics_request, f)))
