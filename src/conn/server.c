@@ -57,6 +57,7 @@ struct server_conn {
     bool is_paused;      /* reading was stopped: too much input kept */
     bool is_at_end;      /* the client sent its end of stream */
     bool is_head_request, is_old, is_last;
+    bool is_abandoned; /* the request whose reply is due, and counted as such */
     uint32_t requests;
     uint64_t since_ns; /* when the present wait began: what deadlines count from */
 
@@ -260,7 +261,7 @@ static void conn_open(struct server *s, int fd)
     c->timer.due = conn_due;
     c->later.run = conn_resume;
     list_add(s, c);
-    s->open++;
+    gauge_add(&s->open, 1);
     if (!timer_set(&s->loop->timers, &c->timer, c->since_ns + s->limits->idle_ns)) {
         conn_close(c);
         return;
@@ -281,17 +282,26 @@ static bool conn_may_proceed(const struct server_conn *c)
     return conn_is_reading(c) && !c->is_parked && c->out_len < OUTPUT_BYTES_TURN;
 }
 
+/* A client that has gone may be seen to go several times: its end of stream, then a reset. */
+static void conn_abandon(struct server_conn *c)
+{
+    void (*abandoned)(void *) = c->abandoned;
+    if (!c->is_reply_due)
+        return;
+    if (!c->is_abandoned)
+        COUNT(c->server, abandoned, 1);
+    c->is_abandoned = true;
+    c->abandoned = NULL;
+    if (abandoned)
+        abandoned(c->abandoned_arg);
+}
+
 static void conn_at_end(struct server_conn *c)
 {
     struct server *s = c->server;
     c->is_at_end = true;
     if (c->is_reply_due) {
-        COUNT(s, abandoned, 1);
-        if (c->abandoned) {
-            void (*abandoned)(void *) = c->abandoned;
-            c->abandoned = NULL;
-            abandoned(c->abandoned_arg);
-        }
+        conn_abandon(c);
         return; /* it may have shut only its sending side: the reply is still sent */
     }
     if (c->state == CONN_LINGER ||
@@ -305,8 +315,6 @@ static void conn_lost(struct server_conn *c)
 {
     COUNT(c->server, resets, 1);
     c->is_at_end = true;
-    if (c->is_reply_due)
-        COUNT(c->server, abandoned, 1);
     conn_close(c);
 }
 
@@ -472,12 +480,13 @@ static void conn_begin_request(struct server_conn *c)
     c->requests++;
     c->state = CONN_WAITING;
     c->is_reply_due = true;
+    c->is_abandoned = false;
     c->is_head_request = c->head.method == HTTP_HEAD;
     c->is_old = c->head.minor == 0;
     c->is_last = !http_is_persistent(&c->head) || s->is_stopping ||
                  (s->limits->requests_per_connection &&
                   c->requests >= s->limits->requests_per_connection);
-    s->waiting++;
+    gauge_add(&s->waiting, 1);
     COUNT(s, requests, 1);
 }
 
@@ -575,7 +584,7 @@ void server_reply(struct server_conn *c, const struct server_reply *reply)
     CHECK(c->is_reply_due);
     c->is_reply_due = false;
     c->abandoned = NULL;
-    s->waiting--;
+    gauge_add(&s->waiting, -1);
     count_reply(s, reply->status);
     if (c->state == CONN_DEAD) {
         conn_retire(c);
@@ -890,12 +899,9 @@ static void conn_close(struct server_conn *c)
     }
     bytes_free(&c->held);
     loop_defer(s->loop, &c->later); /* holds the slot for whoever is still on the stack with it */
-    if (c->abandoned) {
-        void (*abandoned)(void *) = c->abandoned;
-        c->abandoned = NULL;
-        abandoned(c->abandoned_arg);
-    }
-    /* Ends whatever the kernel still has of it; the descriptor is closed with the last completion. */
+    conn_abandon(c);
+    /* Ends whatever the kernel still has of it; the descriptor is closed when the last completion
+     * is in. */
     if (c->recv.in_kernel || c->send.in_kernel)
         shutdown(c->fd, SHUT_RDWR);
     conn_retire(c);
@@ -919,7 +925,7 @@ static void conn_retire(struct server_conn *c)
     list_remove(s, c);
     c->next = s->free;
     s->free = c;
-    s->open--;
+    gauge_add(&s->open, -1);
     COUNT(s, closed, 1);
     server_check_stopped(s);
 }
@@ -983,10 +989,10 @@ const struct server_counters *server_counters(const struct server *s)
 
 uint32_t server_open_connections(const struct server *s)
 {
-    return __atomic_load_n(&s->open, __ATOMIC_RELAXED);
+    return gauge_read(&s->open);
 }
 
 uint32_t server_waiting(const struct server *s)
 {
-    return __atomic_load_n(&s->waiting, __ATOMIC_RELAXED);
+    return gauge_read(&s->waiting);
 }

@@ -32,6 +32,7 @@ struct target *target_start(const struct target_config *config, struct fail *f)
 {
     struct target *t = mem_need(1, sizeof *t);
     t->config = *config;
+    pthread_mutex_init(&t->lock, NULL);
     t->started_us = clock_wall_us();
     if (!open_parts(t, f) || !start_workers(t, f)) {
         close_parts(t);
@@ -151,6 +152,17 @@ static struct target_worker *worker_of(struct worker *w)
     return (struct target_worker *)((char *)w - offsetof(struct target_worker, worker));
 }
 
+/* From here on the thread's counters are seen by the others. */
+static void enlist(struct target_worker *w, struct server *server, struct store *store,
+                   struct cache *cache)
+{
+    pthread_mutex_lock(&w->target->lock);
+    w->server = server;
+    w->store = store;
+    w->cache = cache;
+    pthread_mutex_unlock(&w->target->lock);
+}
+
 static struct server *serve(struct target_worker *w, int *listener, server_handler_f *handler,
                             struct fail *f)
 {
@@ -168,7 +180,9 @@ static bool worker_begin(struct worker *worker, struct fail *f)
 {
     struct target_worker *w = worker_of(worker);
     struct target *t = w->target;
-    if (t->storage && !storage_attach(t->storage, &worker->loop, w->index, &w->store, &w->cache, f))
+    struct store *store = NULL;
+    struct cache *cache = NULL;
+    if (t->storage && !storage_attach(t->storage, &worker->loop, w->index, &store, &cache, f))
         return false;
     if (t->upstream_address_count)
         w->proxy = proxy_new(&worker->loop, &(struct proxy_config){
@@ -183,7 +197,7 @@ static bool worker_begin(struct worker *worker, struct fail *f)
         !(w->metrics_server = serve(w, &w->metrics_listener, target_metrics_request, f)))
         return false;
     struct server *server = serve(w, &w->listener, target_request, f);
-    __atomic_store_n(&w->server, server, __ATOMIC_RELEASE);
+    enlist(w, server, store, cache);
     return server;
 }
 
@@ -192,8 +206,11 @@ static bool worker_begin(struct worker *worker, struct fail *f)
 static void worker_closed(void *arg)
 {
     struct target_worker *w = arg;
-    store_close(w->store);
-    cache_close(w->cache);
+    struct store *store = w->store;
+    struct cache *cache = w->cache;
+    enlist(w, w->server, NULL, NULL);
+    store_close(store);
+    cache_close(cache);
     loop_stop(&w->worker.loop);
 }
 
@@ -255,6 +272,7 @@ static void close_parts(struct target *t)
         unlink(t->address.sa.un.sun_path);
     text_free(&t->line);
     text_free(&t->openapi);
+    pthread_mutex_destroy(&t->lock);
     free(t->workers);
     free(t);
 }

@@ -18,11 +18,12 @@ struct target_worker {
     struct worker worker;
     struct target *target;
     unsigned index;
-    int listener, metrics_listener;         /* -1: none */
-    struct server *server, *metrics_server; /* see target_worker_server() */
+    int listener, metrics_listener; /* -1: none */
+    struct server *server;          /* NULL: not yet */
+    struct store *store;            /* NULL: none, or not yet, or no more */
+    struct cache *cache;            /* the same; all three change under the target's lock */
+    struct server *metrics_server;
     unsigned servers_running;
-    struct store *store;     /* NULL: none */
-    struct cache *cache;     /* NULL: none */
     struct proxy *proxy;     /* NULL: not in this mode */
     struct post *free_posts; /* see post.c */
     struct post_chunk *post_chunks;
@@ -43,16 +44,10 @@ struct target {
     struct text openapi;
     unsigned thread_count;
     struct target_worker *workers;
+    pthread_mutex_t lock; /* while one worker tells what all have counted, none comes or goes */
     int64_t started_us;
     bool is_listening;
 };
-
-/* The worker's server, NULL before it has begun: then nothing else of the worker may be looked at
- * either. Any thread. */
-static inline struct server *target_worker_server(const struct target_worker *w)
-{
-    return __atomic_load_n(&w->server, __ATOMIC_ACQUIRE);
-}
 
 /* As --mode takes it: "db". */
 const char *target_mode_name(enum target_mode m);
