@@ -28,7 +28,10 @@ def load(profile):
     if is_strict:
         rules.add_rule(seccomp.ERRNO(errno.ENOSYS), "clone3")
     for block in profile["syscalls"]:
-        assert block["action"] == "SCMP_ACT_ALLOW"
+        action = seccomp.ALLOW
+        if block["action"] != "SCMP_ACT_ALLOW":
+            assert block["action"] == "SCMP_ACT_ERRNO"
+            action = seccomp.ERRNO(block["errnoRet"])
         arguments = [argument(rule) for rule in block.get("args", [])]
         for name in block["names"]:
             try:
@@ -36,7 +39,7 @@ def load(profile):
             except ValueError:
                 continue  # newer than the library
             if number >= 0:  # else: not of this architecture
-                rules.add_rule(seccomp.ALLOW, name, *arguments)
+                rules.add_rule(action, name, *arguments)
     rules.load()
 
 
