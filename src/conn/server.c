@@ -432,6 +432,7 @@ static size_t conn_read_head(struct server_conn *c, struct span in)
     }
     if (c->body.kind == HTTP_BODY_LENGTH) {
         if (c->body.left > s->limits->body_bytes) {
+            COUNT(s, bad_requests, 1);
             conn_refuse(c, 413);
             return 0;
         }
@@ -464,6 +465,7 @@ static size_t conn_read_body(struct server_conn *c, struct span in)
         return 0;
     }
     if (c->body.received > s->limits->body_bytes) {
+        COUNT(s, bad_requests, 1);
         conn_refuse(c, 413);
         return 0;
     }

@@ -102,7 +102,7 @@ struct server_limits {
     X(replies_2xx, "replies with a 2xx status")                                 \
     X(replies_4xx, "replies with a 4xx status")                                 \
     X(replies_5xx, "replies with a 5xx status")                                 \
-    X(bad_requests, "requests refused by the parser")                           \
+    X(bad_requests, "requests refused by the parser or for their size")         \
     X(abandoned, "requests whose client went away before the reply")            \
     X(timed_out_head, "connections closed: head deadline")                      \
     X(timed_out_body, "connections closed: body deadline")                      \
