@@ -136,10 +136,12 @@ static void take_row(struct run *r)
     collect(r);
     struct load_second *row = series_second(&r->series, r->row_ns + length_ns - r->start_ns,
                                             cpu_pct);
+    row->begin_us = r->started_us + (int64_t)((r->row_ns - r->start_ns) / NS_PER_US);
     r->row_ns += length_ns;
     r->cpu_ns = cpu_ns;
     if (r->watch && r->watch->second)
         r->watch->second(r->watch->arg, row);
+    series_next(&r->series);
 }
 
 /* --- end --- */
@@ -334,6 +336,8 @@ static void run_result(struct run *r, struct load_result *out)
     out->client_cpu_pct_worst_thread = r->cpu_pct_worst;
     fill_quoted(r->plan, &r->series, out);
     judge(r, out);
+    out->expected = r->plan->expected;
+    expect_judge(&out->expected, out);
 }
 
 static void run_free(struct run *r)
@@ -393,5 +397,7 @@ int load_exit_code(const struct load_result *r)
 {
     if (!r->counts.ok)
         return EXIT_FAILED;
-    return r->verdict == LOAD_INVALID ? EXIT_INVALID : EXIT_DONE;
+    if (r->verdict == LOAD_INVALID)
+        return EXIT_INVALID;
+    return expect_all_met(&r->expected) ? EXIT_DONE : EXIT_THRESHOLD;
 }

@@ -16,6 +16,7 @@
 #include "base/fail.h"
 #include "cli/cli.h"
 #include "http/http.h"
+#include "load/expect.h"
 #include "metrics/hist.h"
 
 /* What to do, as options and scenario files give it. */
@@ -33,6 +34,9 @@ struct load_config {
     uint64_t timeout_ns;      /* -T, 5 s */
     const char *cores;        /* --cores */
     const char *json;         /* --json FILE */
+    const char *csv;          /* --csv FILE */
+    const char *hdr;          /* --hdr FILE */
+    const char *expect;       /* --expect */
     bool is_quiet;            /* --quiet: no progress lines */
     bool duration_was_set, rate_was_set, connections_was_set,
         timeout_was_set; /* given by the user (see struct option_row) */
@@ -85,6 +89,9 @@ struct load_second {
     uint64_t rss_bytes;
     double throttled_ms;
     int pool; /* -1: unknown */
+
+    int64_t begin_us;                     /* wall clock */
+    const struct hist *latency, *service; /* of this second; only within load_watch.second() */
 };
 
 enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
@@ -115,6 +122,7 @@ struct load_result {
     enum load_verdict verdict;
     char reasons[8][256];
     unsigned reason_count;
+    struct expectations expected; /* --expect, judged */
 };
 
 /* Called on the collecting (calling) thread. Both optional. */
@@ -149,8 +157,8 @@ void load_result_free(struct load_result *r);
  * what ended, so it can be asked of a second as well as of a run. */
 double load_availability(const struct load_result *r, const struct load_counts *c);
 
-/* 0, 1 if no request succeeded, 5 if the verdict is INVALID; 130 when interrupted comes from the
- * caller. */
+/* 0, 1 if no request succeeded, 5 if the verdict is INVALID, 3 if an expectation was not met; 130
+ * when interrupted comes from the caller. */
 int load_exit_code(const struct load_result *r);
 
 #endif

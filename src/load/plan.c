@@ -384,6 +384,8 @@ static bool plan_make(struct load_plan *p, const char *url, struct fail *f)
     if (!plan_model(p, f) || !plan_schedule(p, f) || !plan_timeout(p, f) ||
         !plan_connections(p, f) || !plan_rate_is_possible(p, f))
         return false;
+    if (p->config.expect && !expect_parse(p->config.expect, &p->expected, f))
+        return fail_prefix(f, "--expect");
     if (p->config.cores && !cpus_parse(p->config.cores, &p->cpus, f))
         return fail_prefix(f, "--cores");
     if (url ? !url_parse(url, &p->url, f) : !plan_discover(p, f))

@@ -329,16 +329,23 @@ struct load_second *series_second(struct series *s, uint64_t end_ns, double clie
     hist_merge(s->latency, s->row_latency);
     hist_merge(s->service, s->row_service);
     hist_merge(s->send_lag, s->row_send_lag);
-    hist_clear(s->row_latency);
-    hist_clear(s->row_service);
-    hist_clear(s->row_send_lag);
     struct load_second *row = row_keep(s);
-    s->row = (struct load_second){0};
+    row->latency = s->row_latency;
+    row->service = s->row_service;
     s->row_begin_ns = end_ns;
     uint64_t life_ns = plan_life_ns(s->plan);
     if (end_ns > life_ns)
         steps_retire(s, end_ns - life_ns);
     return row;
+}
+
+void series_next(struct series *s)
+{
+    s->rows[s->row_count - 1].latency = s->rows[s->row_count - 1].service = NULL;
+    hist_clear(s->row_latency);
+    hist_clear(s->row_service);
+    hist_clear(s->row_send_lag);
+    s->row = (struct load_second){0};
 }
 
 bool series_is_over(const struct series *s)

@@ -3,15 +3,12 @@
 #include "report/result.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "report/environment.h"
+#include "report/file.h"
 #include "version.h"
 
 static json_t *number(double value)
@@ -121,7 +118,7 @@ static json_t *second_json(const struct load_result *r, const struct load_second
     return row;
 }
 
-static json_t *series_json(const struct load_result *r)
+json_t *result_series_json(const struct load_result *r)
 {
     json_t *series = json_array();
     for (unsigned i = 0; i < r->second_count; i++)
@@ -137,6 +134,23 @@ static json_t *verdict_json(const struct load_result *r)
     for (unsigned i = 0; i < r->reason_count; i++)
         CHECK(json_array_append_new(reasons, json_string(r->reasons[i])) == 0);
     return json_pack("{s:s, s:o}", "status", verdict_names[r->verdict], "reasons", reasons);
+}
+
+static json_t *expectations_json(const struct expectations *e)
+{
+    json_t *to = json_array();
+    char text[EXPECT_TEXT_BYTES];
+    for (unsigned i = 0; i < e->count; i++) {
+        const struct expectation *one = &e->items[i];
+        json_t *row = json_object();
+        put(row, "text", json_string(expect_text(one, text)));
+        put(row, "metric", json_string(expect_key(one)));
+        put(row, "bound", number(expect_in_unit(one, one->bound)));
+        put(row, "measured", number(expect_in_unit(one, one->measured)));
+        put(row, "met", json_boolean(one->is_met));
+        CHECK(json_array_append_new(to, row) == 0);
+    }
+    return to;
 }
 
 static json_t *target_json(const struct result_target *t)
@@ -163,7 +177,8 @@ static json_t *target_json(const struct result_target *t)
                   "service_time", histogram_json(r->service)));
     put(to, "server_cpu_us_per_request", number(t->server_cpu_us_per_request));
     put(to, "verdict", verdict_json(r));
-    put(to, "series", series_json(r));
+    put(to, "expectations", expectations_json(&r->expected));
+    put(to, "series", result_series_json(r));
     return to;
 }
 
@@ -262,36 +277,25 @@ json_t *result_json(const struct result *r)
 
 /* --- written --- */
 
-enum { DUMP_FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(12) };
-
-static bool write_file(json_t *document, int fd)
+static bool dump(FILE *to, const void *document)
 {
-    FILE *to = fdopen(fd, "w");
-    if (!to) {
-        close(fd);
-        return false;
-    }
-    bool is_good = json_dumpf(document, to, DUMP_FLAGS) == 0 && fputc('\n', to) != EOF;
-    return (fclose(to) == 0) && is_good;
+    return json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
+           fputc('\n', to) != EOF && fflush(to) == 0;
 }
 
 bool result_write(const struct result *r, const char *path, struct fail *f)
 {
-    struct text temporary = {0};
     json_t *document = result_json(r);
-    bool is_good = false;
-    text_addf(&temporary, "%s.XXXXXX", path);
-    int fd = mkostemp(temporary.data, O_CLOEXEC);
-    if (fd >= 0) {
-        is_good = fchmod(fd, 0644) == 0 && write_file(document, fd) &&
-                  rename(temporary.data, path) == 0;
-        if (!is_good)
-            unlink(temporary.data);
-    }
-    if (!is_good)
-        fail_set(f, EXIT_FAILED, "the result could not be written to %s: %s", path,
-                 strerror(errno));
-    text_free(&temporary);
+    bool is_good = file_write(path, dump, document, f);
     json_decref(document);
     return is_good;
+}
+
+bool result_dump(const struct result *r, FILE *to, struct fail *f)
+{
+    json_t *document = result_json(r);
+    bool is_good = dump(to, document);
+    json_decref(document);
+    return is_good ||
+           fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(errno));
 }
