@@ -1,5 +1,6 @@
 /* Every turn: completions free users, then the hook gives them what is due, then the ring sleeps
- * until a completion comes or the next request is due. Nothing polls. */
+ * until a completion comes or the next request is due; a little less where waking up takes too long
+ * to be slept through (see load/waking.h). */
 #include "load/generator.h"
 
 #include <errno.h>
@@ -71,7 +72,7 @@ static void choose_core(struct generator *g)
 bool generator_start(struct generator *g, const struct load_plan *plan, struct crew *crew,
                      unsigned index, struct fail *f)
 {
-    *g = (struct generator){.plan = plan, .crew = crew, .index = index};
+    *g = (struct generator){.plan = plan, .crew = crew, .index = index, .waking = WAKING_START};
     g->user_count = (uint32_t)share_of(plan->connections, plan->threads, index);
     g->users = mem_pages(g->user_count * sizeof *g->users);
     block_open(&g->blocks[0], plan);
@@ -250,6 +251,7 @@ void generator_landed(struct generator *g, struct user *u, uint64_t now_ns)
 {
     g->ended++;
     g->service_sum_ns += now_ns - u->sent_ns;
+    waking_served(&g->waking, now_ns - u->sent_ns);
     g->last_end_ns = now_ns;
     if (g->plan->is_open)
         return;
@@ -340,6 +342,14 @@ static bool is_done(struct generator *g, uint64_t now_ns)
     return !g->requests_out && (!g->requests_left || now_ns >= g->window_end_ns);
 }
 
+static void observe_waking(struct generator *g)
+{
+    uint64_t woken_ns = g->worker.loop.now_ns;
+    if (g->asleep_until_ns && woken_ns >= g->asleep_until_ns)
+        waking_slept(&g->waking, woken_ns - g->asleep_until_ns);
+    g->asleep_until_ns = 0;
+}
+
 static void generator_turn(struct loop_hook *h)
 {
     struct generator *g = OWNER(hook, h);
@@ -349,6 +359,7 @@ static void generator_turn(struct loop_hook *h)
     if (now_ns < g->start_ns)
         return;
     g->has_begun = true;
+    observe_waking(g);
     integrate_flying(g, now_ns);
     time_out(g, now_ns);
     if (g->plan->is_open) {
@@ -385,8 +396,10 @@ static uint64_t generator_next_wake(struct loop *l)
     if (g->flying.first)
         wake_ns = earlier(wake_ns, g->flying.first->sent_ns + timeout_ns);
     if (g->next_due_ns != TIMER_NEVER)
-        wake_ns = earlier(wake_ns,
-                          g->ready.first ? g->next_due_ns : g->next_due_ns + timeout_ns + 1);
+        wake_ns = earlier(wake_ns, g->ready.first ? g->next_due_ns - waking_early_ns(&g->waking)
+                                                  : g->next_due_ns + timeout_ns + 1);
+    if (wake_ns > g->flying_since_ns)
+        g->asleep_until_ns = wake_ns;
     return wake_ns;
 }
 

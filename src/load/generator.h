@@ -14,6 +14,7 @@
 
 #include "load/series.h"
 #include "load/user.h"
+#include "load/waking.h"
 #include "net/worker.h"
 
 /* What the generators of a run share. */
@@ -60,6 +61,8 @@ struct generator {
     uint64_t next_due_ns;   /* its time; TIMER_NEVER when there is none */
     uint32_t next_step;     /* its step */
     uint64_t first_ok_ns;
+    struct waking waking;
+    uint64_t asleep_until_ns; /* the wake that the last turn asked for; 0: it did not sleep */
 
     /* counts; read by others only when the thread has ended */
     struct block blocks[2], *block; /* the one being filled */

@@ -11,8 +11,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/cpus.h"
 #include "base/mem.h"
 #include "load/generator.h"
+#include "load/steal.h"
 #include "load/verdict.h"
 
 const char *const load_error_names[LOAD_ERROR_COUNT] = {
@@ -39,6 +41,8 @@ struct run {
     uint64_t cpu_ns, row_ns; /* threads' CPU time and clock as of the last row */
     uint64_t *cpu_start_ns;  /* by thread */
     double cpu_pct, cpu_pct_worst;
+    struct steal steal_start; /* all 0: unknown */
+    double steal_pct;
     bool is_ending, is_interrupted;
 };
 
@@ -92,6 +96,11 @@ static uint64_t run_cpu_ns(const struct run *r)
     return sum_ns;
 }
 
+static const cpu_set_t *client_cpus(const struct run *r)
+{
+    return CPU_COUNT(&r->plan->cpus) ? &r->plan->cpus : cpus_given();
+}
+
 /* Connections are opened before the clock runs: what a run measures is the target, not its accept
  * queue. A target that does not accept is waited for no longer than a few seconds. */
 static void run_go(struct run *r)
@@ -102,6 +111,8 @@ static void run_go(struct run *r)
     uint64_t until_ns = clock_ns() + wait_ns;
     while (!all_did(r, &r->crew.ready) && clock_ns() < until_ns && !is_stop_wanted(r))
         run_sleep(r, until_ns);
+    if (!steal_read(client_cpus(r), &r->steal_start))
+        r->steal_start = (struct steal){0};
     r->start_ns = r->row_ns = clock_ns() + START_AHEAD_NS;
     r->started_us = clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
     r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
@@ -188,6 +199,9 @@ static void measure_cpu(struct run *r)
         r->cpu_pct += pct;
         r->cpu_pct_worst = fmax(r->cpu_pct_worst, pct);
     }
+    struct steal end;
+    bool is_known = r->steal_start.all && steal_read(client_cpus(r), &end);
+    r->steal_pct = is_known ? steal_pct(&r->steal_start, &end) : NAN;
 }
 
 /* --- result --- */
@@ -284,6 +298,8 @@ static void judge(const struct run *r, struct load_result *out)
         .opened_most = out->connections_opened_most,
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
+        .samples_needed = expect_samples_needed(&r->plan->expected),
+        .steal_pct = r->steal_pct,
         .latency_p99_ns = hist_percentile(out->quoted_latency, 99),
         .has_held_step = is_held,
         .quoted_due = is_held ? held->tally.counts.scheduled : whole->counts.scheduled,
@@ -334,6 +350,7 @@ static void run_result(struct run *r, struct load_result *out)
     out->duration_s = measure_duration(r, &out->counts);
     out->client_cpu_pct = r->cpu_pct;
     out->client_cpu_pct_worst_thread = r->cpu_pct_worst;
+    out->client_steal_pct = r->steal_pct;
     fill_quoted(r->plan, &r->series, out);
     judge(r, out);
     out->expected = r->plan->expected;

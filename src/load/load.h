@@ -119,6 +119,7 @@ struct load_result {
     uint64_t timeout_ns;
     uint64_t send_lag_p99_ns; /* of what is quoted; 0 in closed loop */
     double client_cpu_pct, client_cpu_pct_worst_thread;
+    double client_steal_pct; /* of the cores that the threads may run on; NAN: unknown */
     enum load_verdict verdict;
     char reasons[8][256];
     unsigned reason_count;

@@ -215,12 +215,13 @@ static json_t *scenario_json(const struct result *r)
 /* The client of all targets is one; what is told of it is its hardest hour. */
 static json_t *client_json(const struct result *r)
 {
-    double cpu_pct = 0, worst_pct = 0, lag_us = 0;
+    double cpu_pct = 0, worst_pct = 0, lag_us = 0, steal_pct = NAN;
     uint32_t threads = 0, connections = 0;
     for (unsigned i = 0; i < r->target_count; i++) {
         const struct load_result *l = r->targets[i].load;
         cpu_pct = fmax(cpu_pct, l->client_cpu_pct);
         worst_pct = fmax(worst_pct, l->client_cpu_pct_worst_thread);
+        steal_pct = fmax(steal_pct, l->client_steal_pct); /* the one that is known */
         lag_us = fmax(lag_us, (double)l->send_lag_p99_ns / 1000);
         threads = l->threads;
         connections = l->connections;
@@ -230,6 +231,7 @@ static json_t *client_json(const struct result *r)
     put(to, "connections", json_integer(connections));
     put(to, "cpu_pct", json_real(cpu_pct));
     put(to, "cpu_pct_worst_thread", json_real(worst_pct));
+    put(to, "steal_pct", number(steal_pct));
     put(to, "send_lag_p99_us", json_real(lag_us));
     return to;
 }
