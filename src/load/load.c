@@ -206,6 +206,15 @@ static void measure_cpu(struct run *r)
 
 /* --- result --- */
 
+/* That were to be open at one time; on a clients ramp that was cut short, as far as it came. */
+static uint32_t connections_wanted(const struct run *r)
+{
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        sum += r->generators[i].active_count;
+    return sum ? sum : 1;
+}
+
 /* How long the answers took to come, such that ok / duration is the rate at which they came.
  *
  * Closed loop for a duration: each connection works for the window and until its last answer, which
@@ -232,7 +241,7 @@ static double measure_duration(const struct run *r, const struct load_counts *to
         return ok_in_window ? window_s * (double)total->ok / (double)ok_in_window : window_s;
     if (r->plan->request_count && !left)
         return (double)(last_ns - r->start_ns) / 1e9;
-    return window_s + (double)overrun_ns / r->plan->connections / 1e9;
+    return window_s + (double)overrun_ns / connections_wanted(r) / 1e9;
 }
 
 static void fill_plan(const struct load_plan *p, struct load_result *out)
@@ -241,6 +250,9 @@ static void fill_plan(const struct load_plan *p, struct load_result *out)
     snprintf(out->method, sizeof out->method, "%s", p->method_text);
     out->is_open = p->is_open;
     out->model = p->model;
+    out->arrivals = (enum load_arrivals)p->config.arrivals;
+    out->seed = p->config.seed;
+    out->clients = p->clients;
     out->threads = p->threads;
     out->connections = p->connections;
     out->timeout_ns = p->config.timeout_ns;
@@ -282,7 +294,9 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
     out->quoted_service = taken(&s->held.tally.service);
     out->quoted_rps = (double)s->held.tally.counts.ok * 1e9 /
                       (double)(step->end_ns - step->begin_ns);
-    out->held_rps = step->rate;
+    out->held_rps = p->is_open ? step->rate : out->quoted_rps;
+    if (!p->is_open)
+        hist_merge(out->quoted_service, out->quoted_latency); /* one and the same */
 }
 
 static void judge(const struct run *r, struct load_result *out)
@@ -294,7 +308,7 @@ static void judge(const struct run *r, struct load_result *out)
         .is_open = out->is_open,
         .has_steps = r->plan->has_steps,
         .threads = out->threads,
-        .connections = out->connections,
+        .connections = connections_wanted(r),
         .opened_most = out->connections_opened_most,
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,

@@ -16,8 +16,11 @@
 #include "base/fail.h"
 #include "cli/cli.h"
 #include "http/http.h"
+#include "load/clients.h"
 #include "load/expect.h"
 #include "metrics/hist.h"
+
+enum load_arrivals { LOAD_UNIFORM, LOAD_POISSON };
 
 /* What to do, as options and scenario files give it. */
 struct load_config {
@@ -28,6 +31,9 @@ struct load_config {
     double rate;              /* -r, 0: closed loop */
     const char *ramp;         /* --rps-ramp; NULL: none, "": its default */
     const char *stages;       /* --stages */
+    int arrivals;             /* --arrivals, enum load_arrivals */
+    uint32_t seed;            /* --seed, 1: of arrivals and think times */
+    const char *clients;      /* --clients-ramp */
     const char *method;       /* -m, NULL: GET, or POST when there is a body */
     struct cli_texts headers; /* -H "Name: value" */
     const char *body;         /* -b TEXT or @FILE */
@@ -49,6 +55,7 @@ struct load_config {
         .threads = 1,                 \
         .duration_ns = 10 * NS_PER_S, \
         .timeout_ns = 5 * NS_PER_S,   \
+        .seed = 1,                    \
     })
 extern const struct option_row load_options[];
 
@@ -82,6 +89,8 @@ struct load_second {
     uint64_t p50_ns, p99_ns, p999_ns, max_ns;
     uint64_t send_lag_p99_ns;
     uint32_t connections_open, in_flight, backlog;
+    uint32_t clients;      /* clients ramp: that there are; else 0 */
+    double equivalent_rps; /* ... and the rate that they amount to; NAN: no clients ramp */
     double client_cpu_pct; /* of one core, summed over threads */
 
     /* what the lab adds, NAN or 0 where it is not known */
@@ -99,13 +108,17 @@ enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
 struct load_result {
     char url[2560];
     char method[16];
-    bool is_open;      /* open loop */
-    const char *model; /* "closed", "constant", "ramp", "stages" */
+    bool is_open;                /* open loop */
+    const char *model;           /* "closed", "clients", "constant", "ramp", "stages" */
+    enum load_arrivals arrivals; /* open loop */
+    uint32_t seed;
+    struct clients_ramp clients; /* pods 0: none */
     bool is_interrupted;
     int64_t started_us; /* wall clock */
     double duration_s;
     double target_rps; /* NAN where there is none: closed loop, ramp */
-    double held_rps;   /* ramps and stages: the last rate that was held; NAN otherwise */
+    double held_rps; /* ramps and stages: the last rate that was held; clients ramp: the rate of the
+                          last stage that was; NAN otherwise */
     double quoted_rps; /* ok per second, over the run, or over the held step of a ramp */
     struct load_counts counts;
     struct hist *latency,

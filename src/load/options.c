@@ -5,6 +5,8 @@
 
 #define AT(field) offsetof(struct load_config, field)
 
+static const char *const arrivals[] = {"uniform", "poisson", NULL};
+
 const struct option_row load_options[] = {
     {.name = "connections",
      .letter = 'c',
@@ -57,6 +59,24 @@ const struct option_row load_options[] = {
      .at = AT(stages),
      .metavar = "TIME:RATE,...",
      .help = "open loop: hold each rate for its time, such as 10s:1000,30s:60k"},
+    {.name = "arrivals",
+     .kind = OPTION_CHOICE,
+     .at = AT(arrivals),
+     .choices = arrivals,
+     .help = "open loop: requests are due evenly, or at random as of users that know nothing of "
+             "each other"},
+    {.name = "seed",
+     .kind = OPTION_COUNT,
+     .at = AT(seed),
+     .metavar = "N",
+     .help = "of random arrivals and think times (1)",
+     .max = UINT32_MAX},
+    {.name = "clients-ramp",
+     .kind = OPTION_TEXT,
+     .at = AT(clients),
+     .metavar = "PODSxMAX/STAGE[,think=40ms][,think-is=uniform|fixed]",
+     .help = "closed loop as of the published tester: in stage n PODS times n clients, which think "
+             "and send in turn; or published-test1, published-test2; -d compresses the stages"},
     {.name = "method",
      .letter = 'm',
      .kind = OPTION_TEXT,

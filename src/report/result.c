@@ -112,6 +112,8 @@ static json_t *second_json(const struct load_result *r, const struct load_second
     put(row, "in_flight", json_integer(s->in_flight));
     put(row, "backlog", json_integer(s->backlog));
     put(row, "connections", json_integer(s->connections_open));
+    put(row, "clients", s->clients ? json_integer(s->clients) : json_null());
+    put(row, "equivalent_rps", number(s->equivalent_rps));
     put(row, "send_lag_p99_us", microseconds(s->send_lag_p99_ns));
     put(row, "client_cpu_pct", json_real(s->client_cpu_pct));
     put_lab(row, s);
@@ -153,6 +155,19 @@ static json_t *expectations_json(const struct expectations *e)
     return to;
 }
 
+static json_t *clients_json(const struct clients_ramp *c)
+{
+    if (!c->pods)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "pods", json_integer(c->pods));
+    put(to, "clients_per_pod_max", json_integer(c->stage_count));
+    put(to, "stage_s", json_real((double)c->stage_ns / NS_PER_S));
+    put(to, "think_us", microseconds(c->think_ns));
+    put(to, "think_is", json_string(c->is_think_fixed ? "fixed" : "uniform"));
+    return to;
+}
+
 static json_t *target_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
@@ -161,6 +176,11 @@ static json_t *target_json(const struct result_target *t)
     put(to, "url", json_string(r->url));
     put(to, "method", json_string(r->method));
     put(to, "model", json_string(r->model));
+    put(to, "arrivals",
+        r->is_open ? json_string(r->arrivals == LOAD_POISSON ? "poisson" : "uniform")
+                   : json_null());
+    put(to, "seed", json_integer(r->seed));
+    put(to, "clients_ramp", clients_json(&r->clients));
     put(to, "timeout_s", json_real((double)r->timeout_ns / 1e9));
     put(to, "requests", requests_json(r));
     put(to, "received_bytes", count(r->counts.received_bytes));

@@ -99,7 +99,12 @@ static void print_load(const struct page *p, const struct load_result *r)
 {
     char target[32], timeout[UNITS_TEXT_BYTES];
     fprintf(p->to, "%s%-*s%s%s %s, %s", begin(p, FAINT), LABEL_WIDTH, "load", end(p), r->method,
-            r->url, r->is_open ? r->model : "closed loop");
+            r->url,
+            r->is_open        ? r->model
+            : r->clients.pods ? "clients ramp"
+                              : "closed loop");
+    if (r->is_open && r->arrivals == LOAD_POISSON)
+        fprintf(p->to, " poisson");
     if (!isnan(r->target_rps))
         fprintf(p->to, " %s/s", rate(r->target_rps, target));
     fprintf(p->to, ", %.4g s, %u connection%s, %u thread%s, timeout %s\n", r->duration_s,
