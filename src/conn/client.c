@@ -340,6 +340,8 @@ static void client_settle(struct client *c)
     if (c->state != CLIENT_CLOSING || c->later.is_queued || c->recv.in_kernel ||
         c->send.in_kernel || c->connect.in_kernel)
         return;
+    if (c->fd >= 0 && c->error == CLIENT_TIMEOUT)
+        sock_forget(c->fd);
     if (c->fd >= 0)
         ring_close_fd(&c->loop->ring, c->fd);
     c->fd = -1;

@@ -237,3 +237,9 @@ uint64_t sock_raise_descriptors(void)
         return 0;
     return limit.rlim_cur;
 }
+
+void sock_forget(int fd)
+{
+    struct linger none = {.l_onoff = 1};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
