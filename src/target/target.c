@@ -326,6 +326,11 @@ bool target_is_embedded(const struct target *t)
     return t->storage && storage_is_embedded(t->storage);
 }
 
+const struct storage *target_storage(const struct target *t)
+{
+    return t->storage;
+}
+
 uint64_t target_cpu_ns(const struct target *t)
 {
     uint64_t sum = t->fib ? fib_pool_cpu_ns(t->fib) : 0;
