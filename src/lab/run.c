@@ -304,15 +304,15 @@ static bool race(struct lab *l, const char *contestant, struct fail *f)
 
 static bool make_folders(const char *path, struct fail *f)
 {
-    char part[FOLDER_BYTES];
+    char part[FOLDER_BYTES], shown[FOLDER_BYTES];
     for (const char *at = path; *at; at++) {
         bool is_end = !at[1];
         if (*at != '/' && !is_end)
             continue;
         snprintf(part, sizeof part, "%.*s", (int)(at - path + 1), path);
         if (mkdir(part, 0777) && errno != EEXIST)
-            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s", part,
-                            strerror(errno));
+            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s",
+                            log_escape(span_of(part), shown, sizeof shown), strerror(errno));
     }
     return true;
 }

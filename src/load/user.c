@@ -14,6 +14,7 @@ static void user_body(struct client *c, struct span bytes);
 static void user_answered(struct client *c, unsigned status, uint64_t body_bytes);
 static void user_closed(struct client *c, enum client_error error, int error_code);
 static void user_retry(struct timer *t);
+static void user_thought(struct timer *t);
 
 static const struct client_events user_events = {
     .opened = user_opened,
@@ -82,6 +83,8 @@ void user_init(struct user *u, struct generator *g)
                 g->plan->config.samples ? &user_sampled_events : &user_events);
     u->retry.due = user_retry;
     u->retry.deadline_ns = TIMER_NEVER;
+    u->think.due = user_thought;
+    u->think.deadline_ns = TIMER_NEVER;
 }
 
 void user_connect(struct user *u)
@@ -89,8 +92,9 @@ void user_connect(struct user *u)
     struct generator *g = u->generator;
     u->was_useful = false;
     u->address = g->address;
+    /* the turn's time may be long past when thousands connect in it */
     client_open(&u->client, &g->plan->addresses[u->address],
-                g->worker.loop.now_ns + g->plan->config.timeout_ns);
+                clock_ns() + g->plan->config.timeout_ns);
 }
 
 static void user_opened(struct client *c)
@@ -102,6 +106,18 @@ static void user_opened(struct client *c)
 }
 
 /* --- sent --- */
+
+void user_think(struct user *u, uint64_t until_ns)
+{
+    CHECK(timer_set(&u->generator->worker.loop.timers, &u->think, until_ns));
+}
+
+static void user_thought(struct timer *t)
+{
+    struct user *u = (struct user *)((char *)t - offsetof(struct user, think));
+    u->has_thought = true;
+    generator_thought(u->generator, u);
+}
 
 void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t now_ns)
 {
@@ -258,5 +274,6 @@ static void user_closed(struct client *c, enum client_error error, int error_cod
 void user_quit(struct user *u)
 {
     timer_clear(&u->client.loop->timers, &u->retry);
+    timer_clear(&u->client.loop->timers, &u->think);
     client_close(&u->client, CLIENT_OK);
 }

@@ -50,8 +50,8 @@ struct fake_sock {
     struct bytes leaving; /* us to the peer, not yet read by it */
     uint64_t sent;        /* bytes that were ever put there */
     bool is_shut_write, is_shut_read;
-    bool is_closed; /* by us */
-    bool is_reset;  /* by whomever: every operation fails from now on */
+    bool is_closed;  /* by us */
+    bool is_reset;   /* by whomever: every operation fails from now on */
     bool is_faulted; /* a fault of fake_faults ended or will end it */
 
     unsigned queued, in_kernel; /* operations */
