@@ -37,9 +37,10 @@ int main(int argc, char **argv)
         printf("iubench %s\n", IUBENCH_VERSION);
         return EXIT_DONE;
     }
+    static char help_option[] = "--help";
     if (!strcmp(argv[1], "help")) {
         argv[1] = argv[2];
-        argv[2] = "--help";
+        argv[2] = help_option;
     }
     const struct command *command = cli_find(commands, argv[1], &fail);
     int exit_code = command ? command->run(command, argc - 2, argv + 2, &fail) : (int)fail.exit;

@@ -20,3 +20,5 @@ schema_sqlite_sql:
 schema_sqlite_round2_sql:
         .incbin "storage/schema_sqlite_round2.sql"
         .byte 0
+
+        .section .note.GNU-stack, "", @progbits

@@ -36,7 +36,8 @@ static bool check_json_path(const char *path, struct fail *f)
     if (!path || strcmp(path, "-") == 0)
         return true;
     const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1,
+             slash ? path : ".");
     if (*path && access(folder, W_OK | X_OK) == 0)
         return true;
     return fail_set(f, EXIT_USAGE, "--json \"%s\" cannot be written: %s",
@@ -65,8 +66,8 @@ static bool show_result(const struct load_config *config, const struct result *r
     bool is_good = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
                    puts("") >= 0 && fflush(stdout) == 0;
     json_decref(document);
-    return is_good || fail_set(f, EXIT_FAILED, "the result could not be written: %s",
-                               strerror(errno));
+    return is_good ||
+           fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(errno));
 }
 
 static int run_plan(struct load_plan *plan, const struct load_config *config, int argc, char **argv,
@@ -108,13 +109,12 @@ static int run_load(const struct command *command, int argc, char **argv, struct
     }
     if (!check_json_path(config.json, f))
         return (int)f->exit;
-    struct load_plan *plan =
-        load_plan_new(&config, arguments.count ? arguments.items[0] : NULL, f);
+    struct load_plan *plan = load_plan_new(&config, arguments.count ? arguments.items[0] : NULL, f);
     if (!plan)
         return (int)f->exit;
     char **words = mem_need((size_t)argc + 2, sizeof *words);
-    words[0] = (char *)(uintptr_t)"iubench";
-    words[1] = (char *)(uintptr_t)"load";
+    words[0] = (char *)(uintptr_t) "iubench";
+    words[1] = (char *)(uintptr_t) "load";
     memcpy(words + 2, argv, (size_t)argc * sizeof *words);
     int exit_code = run_plan(plan, &config, argc + 2, words, f);
     free(words);
@@ -135,11 +135,12 @@ const struct command command_load = {
         "modes post and db, else GET.\n\n"
         "Exit code: 0 done, 1 no request succeeded, 2 usage, 4 the machine lacks something, 5 the "
         "verdict is INVALID, 130 or 143 ended by a signal.",
-    .examples = "iubench load http://127.0.0.1:8080/api/devices\n"
-                "iubench load -c 128 -t 2 -d 30s http://127.0.0.1:8080/json\n"
-                "iubench load --rate 5k -d 1m --json result.json http://127.0.0.1:8080/fib/20\n"
-                "iubench load --rps-ramp\n"
-                "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",
+    .examples =
+        "iubench load http://127.0.0.1:8080/api/devices\n"
+        "iubench load -c 128 -t 2 -d 30s http://127.0.0.1:8080/json\n"
+        "iubench load --rate 5k -d 1m --json result.json http://127.0.0.1:8080/fib/20\n"
+        "iubench load --rps-ramp\n"
+        "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",
     .options = tables,
     .run = run_load,
 };

@@ -26,9 +26,10 @@ static const struct option_row run_options[] = {
      .at = AT(services),
      .metavar = "KIND",
      .choices = services,
-     .help = "PostgreSQL and memcached: managed (private ones, started and stopped), external (--pg, "
-             "--memcached), embedded (SQLite, in-process cache), or auto: managed where the programs "
-             "are installed, else embedded (default auto)"},
+     .help =
+         "PostgreSQL and memcached: managed (private ones, started and stopped), external (--pg, "
+         "--memcached), embedded (SQLite, in-process cache), or auto: managed where the programs "
+         "are installed, else embedded (default auto)"},
     {.name = "sync-commit",
      .kind = OPTION_FLAG,
      .at = AT(is_sync_commit_on),
@@ -141,8 +142,10 @@ const struct command command_run = {
     .details =
         "SCENARIO is test1, test2, fib, fetch-external, all, or the path of a scenario file.\n"
         "\n"
-        "Target, upstream and client run in this process on cores of their own; PostgreSQL and memcached\n"
-        "are private ones in a temporary folder. The table goes to standard output, result.json to --out.\n"
+        "Target, upstream and client run in this process on cores of their own; PostgreSQL and "
+        "memcached\n"
+        "are private ones in a temporary folder. The table goes to standard output, result.json to "
+        "--out.\n"
         "Options of the load override the scenario's; -d scales a ramp to that length.",
     .examples = "iubench run test1\n"
                 "iubench run test2 -d 30s --services managed\n"

@@ -7,7 +7,8 @@
 #include "commands/signals.h"
 #include "target/target.h"
 
-static const struct option_table tables[] = {{target_options, 0}, {storage_options, offsetof(struct target_config, storage)}, {0}};
+static const struct option_table tables[] = {
+    {target_options, 0}, {storage_options, offsetof(struct target_config, storage)}, {0}};
 
 static int run_serve(const struct command *command, int argc, char **argv, struct fail *f)
 {

@@ -261,7 +261,7 @@ static void conn_open(struct server *s, int fd)
     c->timer.due = conn_due;
     c->later.run = conn_resume;
     list_add(s, c);
-    s->open++;
+    gauge_add(&s->open, 1);
     if (!timer_set(&s->loop->timers, &c->timer, c->since_ns + s->limits->idle_ns)) {
         conn_close(c);
         return;
@@ -486,7 +486,7 @@ static void conn_begin_request(struct server_conn *c)
     c->is_last = !http_is_persistent(&c->head) || s->is_stopping ||
                  (s->limits->requests_per_connection &&
                   c->requests >= s->limits->requests_per_connection);
-    s->waiting++;
+    gauge_add(&s->waiting, 1);
     COUNT(s, requests, 1);
 }
 
@@ -584,7 +584,7 @@ void server_reply(struct server_conn *c, const struct server_reply *reply)
     CHECK(c->is_reply_due);
     c->is_reply_due = false;
     c->abandoned = NULL;
-    s->waiting--;
+    gauge_add(&s->waiting, -1);
     count_reply(s, reply->status);
     if (c->state == CONN_DEAD) {
         conn_retire(c);
@@ -925,7 +925,7 @@ static void conn_retire(struct server_conn *c)
     list_remove(s, c);
     c->next = s->free;
     s->free = c;
-    s->open--;
+    gauge_add(&s->open, -1);
     COUNT(s, closed, 1);
     server_check_stopped(s);
 }
@@ -989,10 +989,10 @@ const struct server_counters *server_counters(const struct server *s)
 
 uint32_t server_open_connections(const struct server *s)
 {
-    return __atomic_load_n(&s->open, __ATOMIC_RELAXED);
+    return gauge_read(&s->open);
 }
 
 uint32_t server_waiting(const struct server *s)
 {
-    return __atomic_load_n(&s->waiting, __ATOMIC_RELAXED);
+    return gauge_read(&s->waiting);
 }

@@ -52,8 +52,8 @@ void server_reply(struct server_conn *conn, const struct server_reply *reply);
 void server_reply_error(struct server_conn *conn, unsigned status, struct span fields,
                         const char *text);
 
-/* Asks to be told, once, if the client goes away before the reply (the reply is still due). NULL
- * takes it back. */
+/* Asks to be told, once, if the client goes away before the reply. The reply is still due, and may be
+ * given from within `abandoned`. NULL takes it back. */
 void server_on_abandon(struct server_conn *conn, void (*abandoned)(void *arg), void *arg);
 
 /* The loop that the connection lives on. */

@@ -37,7 +37,7 @@ struct lab {
     struct services services;
     struct upstream *upstream;
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
-    struct target *target;  /* ours, while it races */
+    struct target *target; /* ours, while it races */
     struct sampler *sampler;
     uint64_t cpu_before_ns;
     bool is_interrupted;

@@ -11,13 +11,13 @@
 enum run_services { SERVICES_AUTO, SERVICES_MANAGED, SERVICES_EXTERNAL, SERVICES_EMBEDDED };
 
 struct run_config {
-    int services;              /* enum run_services; AUTO: managed where installed, else embedded */
-    const char *pin;           /* as pinning_choose() takes it */
-    const char *out;           /* folder for results; NULL: results/SCENARIO-TIME */
-    struct cli_texts targets;  /* URLs, or "iubench" for our own; empty: our own */
-    bool is_sync_commit_on;    /* of a managed PostgreSQL */
-    bool (*stop)(void *arg);   /* asked often; true: end now with what there is */
-    int argc;                  /* the command line, for the result */
+    int services;             /* enum run_services; AUTO: managed where installed, else embedded */
+    const char *pin;          /* as pinning_choose() takes it */
+    const char *out;          /* folder for results; NULL: results/SCENARIO-TIME */
+    struct cli_texts targets; /* URLs, or "iubench" for our own; empty: our own */
+    bool is_sync_commit_on;   /* of a managed PostgreSQL */
+    bool (*stop)(void *arg);  /* asked often; true: end now with what there is */
+    int argc;                 /* the command line, for the result */
     char **argv;
 };
 

@@ -13,8 +13,8 @@
 struct sampler {
     const struct target *target;
     uint64_t read_ns, cpu_ns, throttled_ns;
-    struct hist *store, *cache;             /* since the start, as of the last second */
-    struct hist *store_now, *cache_now;     /* since the start, as of now */
+    struct hist *store, *cache;         /* since the start, as of the last second */
+    struct hist *store_now, *cache_now; /* since the start, as of now */
 };
 
 static uint64_t target_cpu(const struct sampler *s)

@@ -66,9 +66,10 @@ static int body_done(struct reply *r, struct span *body)
 
 static bool refuse(struct fail *f, const char *what)
 {
-    return fail_set(f, EXIT_FAILED, "no URL was given and " DISCOVER_ADDRESS " %s; start the target "
-                                    "with `iubench serve --mode db`, or name a URL such as "
-                                    "http://host:port/path",
+    return fail_set(f, EXIT_FAILED,
+                    "no URL was given and " DISCOVER_ADDRESS " %s; start the target "
+                    "with `iubench serve --mode db`, or name a URL such as "
+                    "http://host:port/path",
                     what);
 }
 
@@ -98,8 +99,8 @@ static bool read_reply(int fd, struct reply *r, struct span *body, struct fail *
 
 static bool ask(int fd, struct discovery *d, struct fail *f)
 {
-    static const char request[] =
-        "GET /openapi.json HTTP/1.1\r\nHost: " DISCOVER_ADDRESS "\r\nConnection: close\r\n\r\n";
+    static const char request[] = "GET /openapi.json HTTP/1.1\r\nHost: " DISCOVER_ADDRESS
+                                  "\r\nConnection: close\r\n\r\n";
     struct reply r = {.data = mem_need(REPLY_BYTES_MAX + 1, 1)};
     struct span body = {0};
     bool is_good = send(fd, request, sizeof request - 1, MSG_NOSIGNAL) == sizeof request - 1
@@ -134,10 +135,10 @@ bool discover_read(struct discovery *d, struct span body)
     *d = (struct discovery){0};
     if (!document)
         return false;
-    const char *mode =
-        json_string_value(json_object_get(json_object_get(document, "x-iubench"), "mode"));
+    const char *mode = json_string_value(
+        json_object_get(json_object_get(document, "x-iubench"), "mode"));
     if (mode && strlen(mode) < sizeof d->mode) {
-        strcpy(d->mode, mode);
+        memcpy(d->mode, mode, strlen(mode) + 1);
         d->is_post = strcmp(mode, "post") == 0 || strcmp(mode, "db") == 0;
     }
     json_decref(document);

@@ -77,9 +77,8 @@ bool generator_start(struct generator *g, const struct load_plan *plan, struct c
     block_open(&g->blocks[0], plan);
     block_open(&g->blocks[1], plan);
     g->block = &g->blocks[0];
-    g->requests_left = plan->request_count
-                           ? share_of(plan->request_count, plan->threads, index)
-                           : UINT64_MAX;
+    g->requests_left = plan->request_count ? share_of(plan->request_count, plan->threads, index)
+                                           : UINT64_MAX;
     g->start_task.run = run_start;
     g->swap_task.run = run_swap;
     g->end_task.run = run_end;
@@ -125,8 +124,7 @@ static void schedule_next(struct generator *g)
         return;
     }
     uint64_t due_ns = pace_due_ns(&g->plan->pace, g->next_k);
-    while (g->next_step + 1 < g->plan->step_count &&
-           g->plan->steps[g->next_step].end_ns <= due_ns)
+    while (g->next_step + 1 < g->plan->step_count && g->plan->steps[g->next_step].end_ns <= due_ns)
         g->next_step++;
     g->next_due_ns = g->start_ns + due_ns;
 }
@@ -156,9 +154,9 @@ static void run_start(struct task *t)
     static const uint64_t HARD_END_SLACK_NS = 100 * NS_PER_MS; /* time-outs at the end go first */
     g->start_ns = g->order_ns[0];
     g->window_end_ns = window_ns == UINT64_MAX ? TIMER_NEVER : g->start_ns + window_ns;
-    g->hard_end_ns = window_ns == UINT64_MAX ? TIMER_NEVER
-                                             : g->window_end_ns + g->plan->config.timeout_ns +
-                                                   HARD_END_SLACK_NS;
+    g->hard_end_ns = window_ns == UINT64_MAX
+                         ? TIMER_NEVER
+                         : g->window_end_ns + g->plan->config.timeout_ns + HARD_END_SLACK_NS;
     g->next_due_ns = TIMER_NEVER;
     if (g->plan->is_open) {
         g->next_k = g->index;
@@ -205,8 +203,7 @@ static void shed_one(struct generator *g, uint64_t now_ns)
 
 static void shed_expired(struct generator *g, uint64_t now_ns)
 {
-    while (g->next_due_ns != TIMER_NEVER &&
-           g->next_due_ns + g->plan->config.timeout_ns < now_ns)
+    while (g->next_due_ns != TIMER_NEVER && g->next_due_ns + g->plan->config.timeout_ns < now_ns)
         shed_one(g, now_ns);
 }
 
@@ -388,8 +385,8 @@ static uint64_t generator_next_wake(struct loop *l)
     if (g->flying.first)
         wake_ns = earlier(wake_ns, g->flying.first->sent_ns + timeout_ns);
     if (g->next_due_ns != TIMER_NEVER)
-        wake_ns = earlier(wake_ns, g->ready.first ? g->next_due_ns
-                                                  : g->next_due_ns + timeout_ns + 1);
+        wake_ns = earlier(wake_ns,
+                          g->ready.first ? g->next_due_ns : g->next_due_ns + timeout_ns + 1);
     return wake_ns;
 }
 

@@ -46,7 +46,7 @@ struct generator {
     uint32_t closing_count; /* CLOSING: connections that are not yet closed */
 
     /* when; clock_ns() */
-    bool has_begun;      /* a turn was taken after the start */
+    bool has_begun; /* a turn was taken after the start */
     uint64_t start_ns;
     uint64_t window_end_ns; /* nothing is due from here on */
     uint64_t hard_end_ns;   /* what is under way then is unfinished */
@@ -101,6 +101,7 @@ void generator_free_memory(struct generator *g);
 
 /* --- from its users --- */
 
+/* What happened to a user's connection and request; `now_ns` is the turn's time. */
 void generator_opened(struct generator *g, struct user *u);
 /* Counts a connection that could not be had; true: there is another address to try at once. */
 bool generator_connect_failed(struct generator *g, struct user *u, int error_code);

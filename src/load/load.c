@@ -24,7 +24,8 @@ const char *const load_error_names[LOAD_ERROR_COUNT] = {
 static const uint64_t CONNECT_WAIT_MAX_NS = 3 * NS_PER_S; /* before the start */
 static const uint64_t START_AHEAD_NS = 2 * NS_PER_MS;     /* so that all threads begin together */
 static const uint64_t ASK_STOP_NS = 20 * NS_PER_MS;
-static const uint64_t LAST_ROW_WAIT_NS = 250 * NS_PER_MS; /* a row is not ended just before the end */
+static const uint64_t LAST_ROW_WAIT_NS = 250 *
+                                         NS_PER_MS; /* a row is not ended just before the end */
 
 struct run {
     const struct load_plan *plan;
@@ -103,8 +104,8 @@ static void run_go(struct run *r)
         run_sleep(r, until_ns);
     r->start_ns = r->row_ns = clock_ns() + START_AHEAD_NS;
     r->started_us = clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
-    r->window_end_ns =
-        r->plan->window_ns == UINT64_MAX ? UINT64_MAX : r->start_ns + r->plan->window_ns;
+    r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
+                                                        : r->start_ns + r->plan->window_ns;
     for (unsigned i = 0; i < r->plan->threads; i++) {
         r->cpu_start_ns[i] = worker_cpu_ns(&r->generators[i].worker);
         r->cpu_ns += r->cpu_start_ns[i];
@@ -133,8 +134,8 @@ static void take_row(struct run *r)
     uint64_t length_ns = now_ns > r->row_ns ? now_ns - r->row_ns : 1;
     double cpu_pct = 100.0 * (double)(cpu_ns - r->cpu_ns) / (double)length_ns;
     collect(r);
-    struct load_second *row =
-        series_second(&r->series, r->row_ns + length_ns - r->start_ns, cpu_pct);
+    struct load_second *row = series_second(&r->series, r->row_ns + length_ns - r->start_ns,
+                                            cpu_pct);
     r->row_ns += length_ns;
     r->cpu_ns = cpu_ns;
     if (r->watch && r->watch->second)
@@ -263,8 +264,8 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
     const struct plan_step *step = &p->steps[s->held.tally.step];
     out->quoted_latency = taken(&s->held.tally.latency);
     out->quoted_service = taken(&s->held.tally.service);
-    out->quoted_rps =
-        (double)s->held.tally.counts.ok * 1e9 / (double)(step->end_ns - step->begin_ns);
+    out->quoted_rps = (double)s->held.tally.counts.ok * 1e9 /
+                      (double)(step->end_ns - step->begin_ns);
     out->held_rps = step->rate;
 }
 

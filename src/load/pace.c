@@ -139,7 +139,7 @@ static bool ramp_read(const char *text, struct ramp *r, struct fail *f)
     *r = (struct ramp){0};
     log_escape(span_of(text), shown, sizeof shown);
     if (strlen(text) < sizeof copy) {
-        strcpy(copy, text);
+        memcpy(copy, text, strlen(text) + 1);
         char *period = cut_at(copy, '/');
         char *to = cut_at(copy, ':');
         char *step = cut_at(to, ':');

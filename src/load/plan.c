@@ -69,8 +69,9 @@ static bool plan_method(struct load_plan *p, struct fail *f)
     struct span name = span_of(given);
     char shown[64], upper[16] = "";
     if (!is_token(name) || name.len >= sizeof p->method_text)
-        return fail_set(f, EXIT_USAGE, "-m \"%s\" is no method: expected a word such as GET, POST "
-                                       "or DELETE",
+        return fail_set(f, EXIT_USAGE,
+                        "-m \"%s\" is no method: expected a word such as GET, POST "
+                        "or DELETE",
                         log_escape(name, shown, sizeof shown));
     for (size_t i = 0; i < name.len; i++)
         upper[i] = (char)toupper((unsigned char)given[i]);
@@ -136,13 +137,15 @@ static bool field_add(struct fields *to, const char *given, struct fail *f)
     const char *value = colon + 1 + strspn(colon + 1, " \t");
     for (const char *c = value; *c; c++)
         if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
-            return fail_set(f, EXIT_USAGE, "-H \"%s\" has a line break or control character in its "
-                                           "value",
+            return fail_set(f, EXIT_USAGE,
+                            "-H \"%s\" has a line break or control character in its "
+                            "value",
                             shown);
     for (unsigned i = 0; i < sizeof reserved_fields / sizeof *reserved_fields; i++)
         if (span_eq_nocase(name, span_of(reserved_fields[i])))
-            return fail_set(f, EXIT_USAGE, "-H \"%s\": %s is not for the user to set, the load "
-                                           "generator frames its requests itself",
+            return fail_set(f, EXIT_USAGE,
+                            "-H \"%s\": %s is not for the user to set, the load "
+                            "generator frames its requests itself",
                             shown, reserved_fields[i]);
     to->has_host |= span_eq_nocase(name, SPAN("Host"));
     to->has_content_type |= span_eq_nocase(name, SPAN("Content-Type"));
@@ -209,14 +212,16 @@ static bool plan_model(struct load_plan *p, struct fail *f)
     const struct load_config *c = &p->config;
     bool has_rate = c->rate > 0;
     if (has_rate + !!c->ramp + !!c->stages > 1)
-        return fail_set(f, EXIT_USAGE, "--rate, --rps-ramp and --stages are three ways to say one "
-                                       "thing: give one of them");
+        return fail_set(f, EXIT_USAGE,
+                        "--rate, --rps-ramp and --stages are three ways to say one "
+                        "thing: give one of them");
     p->is_open = has_rate || c->ramp || c->stages;
     p->has_steps = c->ramp || c->stages;
     p->model = has_rate ? "constant" : c->ramp ? "ramp" : c->stages ? "stages" : "closed";
     if (p->is_open && c->requests)
-        return fail_set(f, EXIT_USAGE, "-n counts the requests of a closed loop; with a rate their "
-                                       "number follows from rate and time: leave one out");
+        return fail_set(f, EXIT_USAGE,
+                        "-n counts the requests of a closed loop; with a rate their "
+                        "number follows from rate and time: leave one out");
     if (c->duration_was_set && !c->duration_ns)
         return fail_set(f, EXIT_USAGE, "-d must be longer than nothing");
     if (c->stages && c->duration_was_set && !c->is_scaled)
@@ -255,8 +260,9 @@ static bool plan_timeout(struct load_plan *p, struct fail *f)
     bool is_users = p->config.timeout_was_set && !p->config.is_scaled; /* not a scenario's */
     if (!is_users || p->config.timeout_ns <= p->window_ns)
         return true;
-    return fail_set(f, EXIT_USAGE, "the timeout (-T %s) is above the duration (%s): no answer could "
-                                   "ever time out within the run",
+    return fail_set(f, EXIT_USAGE,
+                    "the timeout (-T %s) is above the duration (%s): no answer could "
+                    "ever time out within the run",
                     units_duration_text(p->config.timeout_ns, timeout),
                     units_duration_text(p->window_ns, window));
 }
@@ -312,7 +318,8 @@ static void plan_steps(struct load_plan *p)
 
 /* --- with how much --- */
 
-static const double RATE_PER_CONNECTION_MAX = 100000; /* 10 us there and back: faster than loopback */
+static const double RATE_PER_CONNECTION_MAX =
+    100000; /* 10 us there and back: faster than loopback */
 
 static bool plan_rate_is_possible(const struct load_plan *p, struct fail *f)
 {
@@ -320,8 +327,9 @@ static bool plan_rate_is_possible(const struct load_plan *p, struct fail *f)
     char rate[UNITS_TEXT_BYTES];
     if (p->config.rate <= most)
         return true;
-    return fail_set(f, EXIT_USAGE, "a rate of %s/s cannot be met over %u connection%s, each would "
-                                   "have to answer every %.1f us: give at least -c %.0f",
+    return fail_set(f, EXIT_USAGE,
+                    "a rate of %s/s cannot be met over %u connection%s, each would "
+                    "have to answer every %.1f us: give at least -c %.0f",
                     units_rate_text(p->config.rate, rate), p->connections,
                     p->connections == 1 ? "" : "s", 1e6 * p->connections / p->config.rate,
                     p->config.rate / RATE_PER_CONNECTION_MAX + 1);
@@ -336,19 +344,19 @@ static bool plan_connections(struct load_plan *p, struct fail *f)
     if (p->request_count && p->request_count < p->connections)
         p->connections = (uint32_t)p->request_count;
     if (p->threads > p->connections)
-        return fail_set(f, EXIT_USAGE, "%u threads cannot share %u connection%s: give -c %u or more",
-                        p->threads, p->connections, p->connections == 1 ? "" : "s", p->threads);
+        return fail_set(f, EXIT_USAGE,
+                        "%u threads cannot share %u connection%s: give -c %u or more", p->threads,
+                        p->connections, p->connections == 1 ? "" : "s", p->threads);
     uint64_t most = sock_raise_descriptors();
     uint64_t need = (uint64_t)p->connections + PER_THREAD * p->threads + OTHERS;
     if (need > most)
-        return fail_set(f, EXIT_LACKING,
-                        "-c %u needs %llu file descriptors and this process may have %llu: give at "
-                        "most -c %llu, or raise the hard limit (ulimit -Hn %llu, as root)",
-                        p->connections, (unsigned long long)need, (unsigned long long)most,
-                        (unsigned long long)(most > need - p->connections
-                                                 ? most - (need - p->connections)
-                                                 : 1),
-                        (unsigned long long)need);
+        return fail_set(
+            f, EXIT_LACKING,
+            "-c %u needs %llu file descriptors and this process may have %llu: give at "
+            "most -c %llu, or raise the hard limit (ulimit -Hn %llu, as root)",
+            p->connections, (unsigned long long)need, (unsigned long long)most,
+            (unsigned long long)(most > need - p->connections ? most - (need - p->connections) : 1),
+            (unsigned long long)need);
     return true;
 }
 

@@ -109,8 +109,7 @@ static void hist_add(struct hist **to, const struct hist *from)
 
 void series_open(struct series *s, const struct load_plan *plan)
 {
-    *s = (struct series){
-        .plan = plan, .step_room = plan->steps_alive + 1};
+    *s = (struct series){.plan = plan, .step_room = plan->steps_alive + 1};
     s->steps = mem_need(s->step_room, sizeof *s->steps);
     s->latency = hist_new();
     s->service = hist_new();
@@ -256,8 +255,8 @@ static uint64_t due_between(const struct series *s, uint64_t begin_ns, uint64_t 
                             uint64_t earlier_ns)
 {
     uint64_t until = end_ns > earlier_ns ? pace_due_count(&s->plan->pace, end_ns - earlier_ns) : 0;
-    uint64_t from =
-        begin_ns > earlier_ns ? pace_due_count(&s->plan->pace, begin_ns - earlier_ns) : 0;
+    uint64_t from = begin_ns > earlier_ns ? pace_due_count(&s->plan->pace, begin_ns - earlier_ns)
+                                          : 0;
     return until - from;
 }
 

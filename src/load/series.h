@@ -27,6 +27,7 @@ struct block {
     uint32_t in_flight, backlog, connections_open;
 };
 
+/* An empty block with room for the steps that can be under way; emptied; freed. */
 void block_open(struct block *b, const struct load_plan *plan);
 void block_clear(struct block *b);
 void block_close(struct block *b);
@@ -61,7 +62,7 @@ struct series {
 
     struct load_second row; /* the second being added up */
     struct hist *row_latency, *row_service, *row_send_lag;
-    uint64_t row_begin_ns; /* from the start */
+    uint64_t row_begin_ns;  /* from the start */
     double service_mean_ns; /* of the last row that had answers */
 
     struct step_sum *steps; /* those that may still change; place as in a block */
@@ -71,6 +72,7 @@ struct series {
     unsigned slack_rows;  /* rows in a row in which the target did not keep up */
 };
 
+/* Opens an empty series; closing it frees what load.c has not taken out of it. */
 void series_open(struct series *s, const struct load_plan *plan);
 void series_close(struct series *s);
 

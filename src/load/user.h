@@ -22,19 +22,20 @@ struct user {
     uint64_t due_ns, sent_ns; /* of the request in flight (clock_ns()) */
     uint64_t free_ns;         /* since when the connection waits for a request */
     uint32_t step;            /* of the schedule, that the request was due in */
-    bool has_request;         /* closed loop: a request is this user's to make; open loop: in flight */
-    bool is_flying;           /* sent, and neither answered nor lost */
+    bool has_request; /* closed loop: a request is this user's to make; open loop: in flight */
+    bool is_flying;   /* sent, and neither answered nor lost */
     bool is_open;
     unsigned address; /* the plan's, that was tried last */
     unsigned tries;   /* of addresses, before the start */
     bool was_tried;   /* it was open once, or every address failed */
-    bool was_useful; /* an answer came since the connection was opened */
+    bool was_useful;  /* an answer came since the connection was opened */
     uint64_t received_seen;
 
     struct timer retry; /* until the connection may be tried again */
     uint64_t retry_wait_ns;
 };
 
+/* Makes an idle user in zeroed memory. */
 void user_init(struct user *u, struct generator *g);
 
 /* Opens the connection; the client must be idle. */
@@ -49,8 +50,10 @@ void user_abandon(struct user *u, uint64_t now_ns);
 /* Ends the connection for good: no retries. Nothing happens if it is idle. */
 void user_quit(struct user *u);
 
+/* Adds at the end, removes from the list the user is in (none: nothing happens), takes the first or
+ * gives NULL. O(1). */
 void user_list_add(struct user_list *l, struct user *u);
-void user_list_remove(struct user *u); /* from whatever list it is in */
+void user_list_remove(struct user *u);
 struct user *user_list_take(struct user_list *l);
 
 #endif

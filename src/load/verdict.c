@@ -11,12 +11,12 @@
 #include "base/units.h"
 
 enum {
-    SENT_PCT_MIN = 99,       /* of the due requests, in the quoted time */
-    SEND_LAG_PCT_MAX = 10,   /* of the latency p99 */
-    CPU_PCT_FULL = 95,       /* of a core: what is left is the kernel's rounding */
-    LITTLE_PCT_MAX = 5,      /* both sides come from one clock; more is a broken count */
+    SENT_PCT_MIN = 99,     /* of the due requests, in the quoted time */
+    SEND_LAG_PCT_MAX = 10, /* of the latency p99 */
+    CPU_PCT_FULL = 95,     /* of a core: what is left is the kernel's rounding */
+    LITTLE_PCT_MAX = 5,    /* both sides come from one clock; more is a broken count */
     LITTLE_SAMPLES_MIN = 200,
-    SAMPLES_MIN = 1000,      /* ten of them lie above p99, one above p999 */
+    SAMPLES_MIN = 1000, /* ten of them lie above p99, one above p999 */
 };
 
 /* A send lag below this is the granularity of waking up, not a missed schedule. */
@@ -46,8 +46,9 @@ static void judge_connections(const struct verdict_facts *v, struct load_result 
         reason(r, LOAD_INVALID, "file descriptors ran out %llu times: raise ulimit -n",
                (unsigned long long)v->descriptor_failures);
     if (v->port_failures)
-        reason(r, LOAD_INVALID, "local ports ran out %llu times: widen "
-                                "net.ipv4.ip_local_port_range or keep connections alive",
+        reason(r, LOAD_INVALID,
+               "local ports ran out %llu times: widen "
+               "net.ipv4.ip_local_port_range or keep connections alive",
                (unsigned long long)v->port_failures);
     if (v->opened_most < v->connections)
         reason(r, LOAD_INVALID, "only %u of %u connections were ever open at one time%s%s",
@@ -95,16 +96,18 @@ static void judge_client(const struct verdict_facts *v, struct load_result *r)
                "be faster than this says",
                v->cpu_pct_worst_thread);
     if (v->ring_overflows)
-        reason(r, LOAD_SUSPECT, "the completion queue overflowed %llu times: the client fell "
-                                "behind",
+        reason(r, LOAD_SUSPECT,
+               "the completion queue overflowed %llu times: the client fell "
+               "behind",
                (unsigned long long)v->ring_overflows);
 }
 
 static void judge_samples(const struct verdict_facts *v, struct load_result *r)
 {
     if (v->has_steps && !v->has_held_step)
-        reason(r, LOAD_SUSPECT, "the target held no step of the schedule: what is quoted is the "
-                                "whole run");
+        reason(r, LOAD_SUSPECT,
+               "the target held no step of the schedule: what is quoted is the "
+               "whole run");
     if (v->samples < SAMPLES_MIN)
         reason(r, LOAD_SUSPECT, "the percentiles rest on %llu requests; p99 needs %d",
                (unsigned long long)v->samples, SAMPLES_MIN);

@@ -10,19 +10,19 @@ struct verdict_facts {
     uint32_t threads, connections;
 
     /* connections */
-    uint32_t opened_most;           /* open at one time */
-    uint64_t connect_failures;      /* attempts, whole run */
-    int connect_errno;              /* of the last one, 0: none */
-    uint64_t descriptor_failures;   /* attempts that failed for want of a descriptor */
-    uint64_t port_failures;         /* ... of a local port */
+    uint32_t opened_most;         /* open at one time */
+    uint64_t connect_failures;    /* attempts, whole run */
+    int connect_errno;            /* of the last one, 0: none */
+    uint64_t descriptor_failures; /* attempts that failed for want of a descriptor */
+    uint64_t port_failures;       /* ... of a local port */
 
     /* the client itself */
     double cpu_pct_worst_thread; /* of one core */
     uint64_t ring_overflows;
 
     /* what is quoted: the run, or the held step */
-    uint64_t samples;                     /* in the quoted latency histogram */
-    uint64_t quoted_due, quoted_sent;     /* open loop: due, and sent while their time lasted */
+    uint64_t samples;                 /* in the quoted latency histogram */
+    uint64_t quoted_due, quoted_sent; /* open loop: due, and sent while their time lasted */
     uint64_t send_lag_p99_ns, latency_p99_ns;
     bool has_held_step;
 

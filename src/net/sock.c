@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/num.h"
@@ -110,6 +111,9 @@ const char *address_text(const struct address *a, char out[ADDRESS_TEXT_BYTES])
  * alone. */
 static void remove_dead_socket(const struct address *a)
 {
+    struct stat st;
+    if (stat(a->sa.un.sun_path, &st) || !S_ISSOCK(st.st_mode))
+        return;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;

@@ -69,10 +69,9 @@ json_t *environment_json(void)
 {
     struct utsname names;
     json_t *kernel = uname(&names) == 0 ? json_string(names.release) : json_null();
-    return json_pack(
-        "{s:o, s:o, s:I, s:o, s:o, s:{s:s, s:s, s:s}}", "kernel", kernel, "cpu_model", cpu_model(),
-        "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "governor",
-        line_json("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), "limits", limits_json(),
-        "versions", "iubench", IUBENCH_VERSION, "compiler", __VERSION__, "jansson",
-        JANSSON_VERSION);
+    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:{s:s, s:s, s:s}}", "kernel", kernel, "cpu_model",
+                     cpu_model(), "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "governor",
+                     line_json("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), "limits",
+                     limits_json(), "versions", "iubench", IUBENCH_VERSION, "compiler", __VERSION__,
+                     "jansson", JANSSON_VERSION);
 }

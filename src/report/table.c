@@ -61,6 +61,18 @@ static const char *percent(double share, char out[16])
     return out;
 }
 
+/* Decimal, as traffic is counted. */
+static const char *bytes(uint64_t value, char out[32])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double shown = (double)value;
+    unsigned unit = 0;
+    for (; shown >= 999.5 && unit < 4; unit++)
+        shown /= 1000;
+    snprintf(out, 32, "%.3g %s", shown, units[unit]);
+    return out;
+}
+
 static const char *rate(double per_s, char out[32])
 {
     return per_s >= 100 ? grouped((uint64_t)llround(per_s), out)
@@ -76,11 +88,11 @@ static void print_headline(const struct page *p, const struct load_result *r)
             verdict_names[r->verdict], end(p), begin(p, BOLD), rate(r->quoted_rps, rps), end(p));
     if (!isnan(r->held_rps) && r->held_rps > 0)
         fprintf(p->to, " (held %s/s)", rate(r->held_rps, held));
-    fprintf(p->to, ", p50 %s, p99 %s, availability %s%s\n",
+    fprintf(p->to, ", p50 %s, p99 %s, availability %s%s%s\n",
             units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
             units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
             percent(load_availability(r, &r->counts), available),
-            r->is_interrupted ? ", interrupted" : "");
+            r->held_rps > 0 ? " of the whole" : "", r->is_interrupted ? ", interrupted" : "");
 }
 
 static void print_load(const struct page *p, const struct load_result *r)
@@ -104,17 +116,18 @@ static void add_cause(struct text *t, uint64_t count, const char *name)
 
 static void print_requests(const struct page *p, const struct load_result *r)
 {
-    static const char *const words[LOAD_ERROR_COUNT] = {
-        "DNS failures", "refused or unreachable", "reset", "bad responses",
-        "unexpected",   "status 3xx",             "4xx",   "5xx"};
+    static const char *const words[LOAD_ERROR_COUNT] = {"DNS failures", "refused or unreachable",
+                                                        "reset",        "bad responses",
+                                                        "unexpected",   "status 3xx",
+                                                        "4xx",          "5xx"};
     const struct load_counts *c = &r->counts;
     struct text causes = {0};
-    char sent[32], ok[32], due[32], bytes[UNITS_TEXT_BYTES];
+    char sent[32], ok[32], due[32], received[32];
     fprintf(p->to, "%s%-*s%s", begin(p, FAINT), LABEL_WIDTH, "requests", end(p));
     if (r->is_open)
         fprintf(p->to, "%s due, ", grouped(c->scheduled, due));
     fprintf(p->to, "%s sent, %s ok, %s received\n", grouped(c->sent, sent), grouped(c->ok, ok),
-            units_size_text(c->received_bytes, bytes));
+            bytes(c->received_bytes, received));
     add_cause(&causes, c->unsent, "never sent");
     add_cause(&causes, c->timeouts, "timeouts");
     for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
@@ -146,7 +159,7 @@ static void print_distribution(const struct page *p, const char *label, const st
 
 static void print_distributions(const struct page *p, const struct load_result *r)
 {
-    static const char *const heads[] = {"min", "mean", "p50", "p75", "p90",
+    static const char *const heads[] = {"min", "mean", "p50",   "p75", "p90",
                                         "p95", "p99",  "p99.9", "max"};
     fprintf(p->to, "\n%*s", LABEL_WIDTH, "");
     for (unsigned i = 0; i < sizeof heads / sizeof *heads; i++)

@@ -42,8 +42,7 @@ static size_t allow_field(const struct target_worker *w, struct span path, char 
 {
     unsigned mode = 1u << w->target->config.mode, methods = 0;
     for (unsigned i = 0; i < ENDPOINT_COUNT; i++)
-        if (endpoints[i].modes & mode &&
-            (!path.len || path_matches(&endpoints[i], path)))
+        if (endpoints[i].modes & mode && (!path.len || path_matches(&endpoints[i], path)))
             methods |= 1u << endpoints[i].method;
     if (!methods)
         return 0;

@@ -32,9 +32,15 @@ struct fib_pool {
     _Atomic uint64_t *ended_cpu_ns;
 };
 
-/* noipa keeps the compiler from seeing through the call from outside: within, it may do what it
- * does to any such function. */
-__attribute__((noipa)) uint64_t fib_naive(unsigned n)
+/* Nothing may be inferred about it from outside; within, the compiler may do what it does to any such
+ * function. */
+#ifdef __clang__
+#define OPAQUE __attribute__((noinline))
+#else
+#define OPAQUE __attribute__((noipa))
+#endif
+
+OPAQUE uint64_t fib_naive(unsigned n)
 {
     return n < 2 ? n : fib_naive(n - 1) + fib_naive(n - 2);
 }

@@ -148,12 +148,23 @@ static void fetch_queue(struct proxy_fetch *f)
     timer_set(&p->loop->timers, &f->timer, f->deadline_ns);
 }
 
+/* The one used last. One that is closing already, its end not yet told, is passed over. */
+static struct link *idle_take(struct proxy *p)
+{
+    struct link *l;
+    while ((l = p->idle)) {
+        p->idle = l->next;
+        if (client_is_usable(&l->client))
+            return l;
+    }
+    return NULL;
+}
+
 static void fetch_begin(struct proxy_fetch *f)
 {
     struct proxy *p = f->proxy;
-    struct link *l = f->is_retried ? NULL : p->idle;
+    struct link *l = f->is_retried ? NULL : idle_take(p);
     if (l) {
-        p->idle = l->next;
         link_start(l, f);
         return;
     }

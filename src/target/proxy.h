@@ -33,6 +33,7 @@ struct proxy_config {
     uint32_t body_bytes;
 };
 
+/* On the loop's thread; never NULL. Opens nothing yet. */
 struct proxy *proxy_new(struct loop *loop, const struct proxy_config *config);
 
 /* NULL if memory is out, and `done` is not called. */

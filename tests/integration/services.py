@@ -156,9 +156,13 @@ class Postgres(Server):
         self.uri = (f"postgresql://{PG_USER}@/{PG_DATABASE}?host={self.folder}&port={self.port}")
         self.tcp_uri = (
             f"postgresql://{PG_USER}:{PG_PASSWORD}@127.0.0.1:{self.port}/{PG_DATABASE}")
-        self.initialise()
-        self.start()
-        self.psql(f"CREATE DATABASE {PG_DATABASE}", database="postgres")
+        try:
+            self.initialise()
+            self.start()
+            self.psql(f"CREATE DATABASE {PG_DATABASE}", database="postgres")
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def prepare_template(cls):
@@ -231,7 +235,11 @@ class Memcached(Server):
         self.port = None if unix else free_port()
         self.address = self.path or f"127.0.0.1:{self.port}"
         self.arguments = list(arguments)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self):
         where = ["-s", self.path, "-a", "0777"] if self.path else [
