@@ -735,6 +735,30 @@ static void run(uint64_t seed, bool trace)
 
 /* --- tests --- */
 
+/* What runs found stays mended. (A seed shows what it says as long as the simulation draws the same
+ * numbers: a change there asks for new ones.) */
+static void test_found(void **state)
+{
+    static const struct {
+        uint64_t seed;
+        const char *what;
+    } found[] = {
+        {1, "a connection that waits for its reply is counted as closed and open"},
+        {52, "the idle deadline comes late after a longer one"},
+        {128, "pipelined requests behind 32 KiB of replies are never looked at"},
+        {254, "the request goes while its handler reads it, when a reply finds no memory"},
+        {913, "a client that half-closes and then resets is abandoned twice"},
+        {16822, "a receive is armed twice when its last data end the pause of reading"},
+    };
+    (void)state;
+    if (getenv("SEED"))
+        return;
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++) {
+        print_message("seed %u: %s\n", (unsigned)found[i].seed, found[i].what);
+        run(found[i].seed, false);
+    }
+}
+
 /* Any order, any result: every request is answered once, in order, with its own bytes. */
 static void test_seeds(void **state)
 {
@@ -757,6 +781,7 @@ static void test_seeds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_found),
         cmocka_unit_test(test_seeds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
