@@ -321,6 +321,10 @@ static void client_settle(struct client *c)
     if (c->state != CLIENT_CLOSING || c->later.is_queued || c->recv.in_kernel ||
         c->send.in_kernel || c->connect.in_kernel)
         return;
+    if (c->sent_turn > c->loop->ring.turns) { /* a send of this turn may still fail */
+        loop_defer(c->loop, &c->later);
+        return;
+    }
     if (c->fd >= 0)
         ring_close_fd(&c->loop->ring, c->fd);
     c->fd = -1;
