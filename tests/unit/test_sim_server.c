@@ -16,7 +16,7 @@
 #include "lib/fakering.h"
 
 enum {
-    SEEDS = 3000,
+    SEEDS = 2000,
     PEERS_MAX = 24,
     PLANS_MAX = 160,
 };
