@@ -88,6 +88,8 @@ bool generator_start(struct generator *g, const struct load_plan *plan, struct c
     g->active_count = active_at(g, 0);
     rng_seed(&g->rng, plan->config.seed + ((uint64_t)index << 32));
     g->users = mem_pages(g->user_count * sizeof *g->users);
+    if (plan->config.samples)
+        g->samples = mem_need(plan->config.samples, sizeof *g->samples);
     block_open(&g->blocks[0], plan);
     block_open(&g->blocks[1], plan);
     g->block = &g->blocks[0];
@@ -532,8 +534,40 @@ void generator_stop(struct generator *g)
     worker_join(&g->worker);
 }
 
+bool generator_samples(struct generator *g)
+{
+    return g->samples && g->asked++ % LOAD_SAMPLE_EVERY == 0;
+}
+
+void generator_sampled(struct generator *g, struct bytes *body, uint64_t now_ns)
+{
+    struct load_sample *slot = &g->samples[g->sampled++ % g->plan->config.samples];
+    bytes_free(&slot->body);
+    *slot = (struct load_sample){.body = *body, .answered_ns = now_ns};
+    *body = (struct bytes){0};
+}
+
+unsigned generator_take_samples(struct generator *g, struct load_sample *out)
+{
+    uint64_t room = g->plan->config.samples;
+    unsigned count = (unsigned)(g->sampled < room ? g->sampled : room);
+    memcpy(out, g->samples, count * sizeof *out);
+    g->sampled = 0;
+    return count;
+}
+
+static void free_samples(struct generator *g)
+{
+    for (uint64_t i = 0; i < g->sampled && i < g->plan->config.samples; i++)
+        bytes_free(&g->samples[i].body);
+    free(g->samples);
+}
+
 void generator_free_memory(struct generator *g)
 {
+    for (uint32_t i = 0; i < g->user_count && g->samples; i++)
+        bytes_free(&g->users[i].sample);
+    free_samples(g);
     block_close(&g->blocks[0]);
     block_close(&g->blocks[1]);
     if (g->users)

@@ -81,6 +81,11 @@ struct generator {
     uint64_t flying_since_ns;
     uint32_t flying_count;
 
+    /* the latest of the bodies that are kept, a ring of plan->config.samples */
+    struct load_sample *samples;
+    uint64_t sampled; /* so far */
+    uint64_t asked;   /* requests sent, of which every LOAD_SAMPLE_EVERY-th is sampled */
+
     struct task start_task, swap_task, end_task;
     struct block *swapped; /* the block that was handed over */
     uint64_t order_ns[2];  /* start: at; end: window's end and hard end */
@@ -104,6 +109,9 @@ void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_en
 
 /* Closes the connections, ends the thread and waits for that; the counts stay. */
 void generator_stop(struct generator *g);
+/* After that: moves what was sampled to `out`, which has room for plan->config.samples; returns how
+ * many there are. */
+unsigned generator_take_samples(struct generator *g, struct load_sample *out);
 void generator_free_memory(struct generator *g);
 
 /* --- from its users --- */
@@ -114,6 +122,9 @@ void generator_opened(struct generator *g, struct user *u);
 bool generator_connect_failed(struct generator *g, struct user *u, int error_code);
 void generator_landed(struct generator *g, struct user *u, uint64_t now_ns);
 void generator_succeeded(struct generator *g, uint64_t now_ns);
+/* Whether the request that is sent now is a sampled one; keeps its answer, whose memory is taken. */
+bool generator_samples(struct generator *g);
+void generator_sampled(struct generator *g, struct bytes *body, uint64_t now_ns);
 void generator_free(struct generator *g, struct user *u);    /* the connection may be usable */
 void generator_thought(struct generator *g, struct user *u); /* its think time is over */
 void generator_idle(struct generator *g, struct user *u);    /* there is no connection */

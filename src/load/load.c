@@ -350,6 +350,17 @@ static void check_sums(const struct load_plan *p, const struct load_counts *c)
         CHECK(c->scheduled == c->sent + c->unsent);
 }
 
+static void take_samples(struct run *r, struct load_result *out)
+{
+    if (!r->plan->config.samples)
+        return;
+    out->samples = mem_need((size_t)r->plan->threads * r->plan->config.samples,
+                            sizeof *out->samples);
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        out->sample_count += generator_take_samples(&r->generators[i],
+                                                    out->samples + out->sample_count);
+}
+
 static void run_result(struct run *r, struct load_result *out)
 {
     *out = (struct load_result){.is_interrupted = r->is_interrupted, .started_us = r->started_us};
@@ -369,6 +380,7 @@ static void run_result(struct run *r, struct load_result *out)
     judge(r, out);
     out->expected = r->plan->expected;
     expect_judge(&out->expected, out);
+    take_samples(r, out);
 }
 
 static void run_free(struct run *r)
@@ -413,6 +425,9 @@ void load_result_free(struct load_result *r)
     free(r->service);
     free(r->send_lag);
     free(r->seconds);
+    for (unsigned i = 0; i < r->sample_count; i++)
+        bytes_free(&r->samples[i].body);
+    free(r->samples);
     *r = (struct load_result){0};
 }
 

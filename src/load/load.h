@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "cli/cli.h"
@@ -47,11 +48,15 @@ struct load_config {
     double find_start;        /* --find-start, 1000 */
     uint64_t probe_ns;        /* --probe-time, 2 s */
     bool is_quiet;            /* --quiet: no progress lines */
+    /* Keep so many of the latest successful answers' bodies per thread, taken from every
+     * LOAD_SAMPLE_EVERY-th request; 0: none. */
+    uint32_t samples;
     bool duration_was_set, rate_was_set, connections_was_set,
         timeout_was_set; /* given by the user (see struct option_row) */
     bool is_scaled;      /* set by `run`: -d stretches or shortens a ramp or stages to its length,
                             instead of cutting a ramp or holding its last rate */
 };
+#define LOAD_SAMPLE_EVERY 8
 #define LOAD_CONFIG_DEFAULT           \
     ((struct load_config){            \
         .connections = 64,            \
@@ -108,6 +113,12 @@ struct load_second {
     const struct hist *latency, *service; /* of this second; only within load_watch.second() */
 };
 
+/* The body of an answer, kept for a check. */
+struct load_sample {
+    struct bytes body;
+    uint64_t answered_ns; /* clock_ns() */
+};
+
 enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
 
 struct load_result {
@@ -143,6 +154,8 @@ struct load_result {
     char reasons[8][256];
     unsigned reason_count;
     struct expectations expected; /* --expect, judged */
+    struct load_sample *samples; /* see load_config; in no order */
+    unsigned sample_count;
 };
 
 /* Called on the collecting (calling) thread. Both optional. */

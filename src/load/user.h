@@ -31,6 +31,8 @@ struct user {
     bool was_tried;   /* it was open once, or every address failed */
     bool was_useful;  /* an answer came since the connection was opened */
     uint64_t received_seen;
+    bool is_sampled; /* the body of this answer is kept: */
+    struct bytes sample;
 
     struct timer think; /* clients ramp: until the next request */
     struct timer retry; /* until the connection may be tried again */
