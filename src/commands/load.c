@@ -27,8 +27,15 @@ static void take_second(void *arg, struct load_second *row)
 {
     struct output *o = arg;
     hdr_log_second(&o->hdr, row);
-    if (!o->config->is_quiet)
+    if (!o->config->is_quiet && !o->config->find_max)
         result_print_second(row, stderr);
+}
+
+static void take_probe(void *arg, const struct find_max_probe *probe)
+{
+    const struct output *o = arg;
+    if (!o->config->is_quiet)
+        result_print_probe(probe, stderr);
 }
 
 static bool is_signalled(void *arg)
@@ -75,12 +82,17 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
                     struct fail *f)
 {
     struct load_result load;
+    struct find_max found = {0};
     struct load_watch watch = {.second = take_second, .stop = is_signalled, .arg = output};
+    bool is_search = output->config->find_max;
     signals_block();
-    if (!load_run(plan, &watch, &load, f))
+    if (is_search ? !find_max_run(plan, &watch, take_probe, &found, &load, f)
+                  : !load_run(plan, &watch, &load, f))
         return (int)f->exit;
-    struct result_target target = {
-        .name = load.url, .load = &load, .server_cpu_us_per_request = NAN};
+    struct result_target target = {.name = load.url,
+                                   .load = &load,
+                                   .server_cpu_us_per_request = NAN,
+                                   .find_max = is_search ? &found : NULL};
     struct result result = {.argc = argc,
                             .argv = argv,
                             .scenario = "load",
@@ -89,8 +101,11 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
                             .targets = &target,
                             .target_count = 1};
     int exit_code = load.is_interrupted ? signals_exit_code(signals_seen()) : load_exit_code(&load);
+    if (is_search && !load.is_interrupted && found.rate <= 0)
+        exit_code = EXIT_THRESHOLD;
     if (!show_result(output, &result, f))
         exit_code = (int)f->exit;
+    find_max_free(&found);
     load_result_free(&load);
     return exit_code;
 }
@@ -142,7 +157,8 @@ const struct command command_load = {
         "the target does, and latency counts from then.\n\n"
         "Without a URL the target at 127.0.0.1:8080 is asked what it is: POST /api/devices in the "
         "modes post and db, else GET.\n\n"
-        "Exit code: 0 done, 1 no request succeeded, 2 usage, 3 an --expect was not met, 4 "
+        "Exit code: 0 done, 1 no request succeeded, 2 usage, 3 an --expect was not met or "
+        "--find-max found none, 4 "
         "the machine lacks something, 5 the verdict is INVALID, 130 or 143 ended by a signal.",
     .examples =
         "iubench load http://127.0.0.1:8080/api/devices\n"
@@ -150,6 +166,7 @@ const struct command command_load = {
         "iubench load --rate 5k -d 1m --json result.json http://127.0.0.1:8080/fib/20\n"
         "iubench load --rate 5k --expect 'p99<10ms,availability>=99.9%' "
         "http://127.0.0.1:8080/json\n"
+        "iubench load --find-max 'p99<50ms,availability>=99.9%' http://127.0.0.1:8080/json\n"
         "iubench load --rps-ramp\n"
         "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",
     .options = tables,

@@ -44,6 +44,9 @@ struct load_config {
     const char *csv;          /* --csv FILE */
     const char *hdr;          /* --hdr FILE */
     const char *expect;       /* --expect */
+    const char *find_max;     /* --find-max: searches by find_max_run(), load/find_max.h */
+    double find_start;        /* --find-start, 1000 */
+    uint64_t probe_ns;        /* --probe-time, 2 s */
     bool is_quiet;            /* --quiet: no progress lines */
     /* Keep so many of the latest successful answers' bodies per thread, taken from every
      * LOAD_SAMPLE_EVERY-th request; 0: none. */
@@ -61,6 +64,8 @@ struct load_config {
         .duration_ns = 10 * NS_PER_S, \
         .timeout_ns = 5 * NS_PER_S,   \
         .seed = 1,                    \
+        .find_start = 1000,           \
+        .probe_ns = 2 * NS_PER_S,     \
     })
 extern const struct option_row load_options[];
 
@@ -145,6 +150,7 @@ struct load_result {
     double client_cpu_pct, client_cpu_pct_worst_thread;
     double client_steal_pct; /* of the cores that the threads may run on; NAN: unknown */
     enum load_verdict verdict;
+    bool is_only_late; /* INVALID for nothing but the send lag: latencies are at most those given */
     char reasons[8][256];
     unsigned reason_count;
     struct expectations expected; /* --expect, judged */
@@ -173,6 +179,11 @@ void load_plan_free(struct load_plan *plan);
 
 /* Threads run on these CPUs, one each, round robin, instead of on config->cores. */
 void load_plan_pin(struct load_plan *plan, const cpu_set_t *cpus);
+
+/* The same plan at another constant rate, for another time; and the highest rate that makes sense
+ * over its connections. For plans with config.find_max. */
+void load_plan_retime(struct load_plan *plan, double rate, uint64_t length_ns);
+double load_plan_rate_most(const struct load_plan *plan);
 
 /* Runs the plan; blocks. False only if it could not start (no ring, no memory). A target that
  * cannot be reached is a result with errors. The result is freed with load_result_free(). */

@@ -244,9 +244,27 @@ static bool plan_clients(struct load_plan *p, struct fail *f)
     return true;
 }
 
+/* A search is a constant rate that changes from run to run. */
+static bool plan_find_max(struct load_plan *p, struct fail *f)
+{
+    struct load_config *c = &p->config;
+    if (c->rate > 0 || c->ramp || c->stages || c->clients || c->requests)
+        return fail_set(f, EXIT_USAGE,
+                        "--find-max finds the rate itself: leave --rate, --rps-ramp, --stages, "
+                        "--clients-ramp and -n out; --find-start says where to begin");
+    if (!c->probe_ns)
+        return fail_set(f, EXIT_USAGE, "--probe-time must be longer than nothing");
+    if (!expect_parse(c->find_max, &p->objective, f))
+        return fail_prefix(f, "--find-max");
+    c->rate = c->find_start;
+    return true;
+}
+
 static bool plan_model(struct load_plan *p, struct fail *f)
 {
     const struct load_config *c = &p->config;
+    if (c->find_max && !plan_find_max(p, f))
+        return false;
     bool has_rate = c->rate > 0;
     if (has_rate + !!c->ramp + !!c->stages + !!c->clients > 1)
         return fail_set(f, EXIT_USAGE,
@@ -484,6 +502,23 @@ void load_plan_free(struct load_plan *p)
     free(p->steps);
     free(p->request);
     free(p);
+}
+
+void load_plan_retime(struct load_plan *p, double rate, uint64_t length_ns)
+{
+    struct fail f;
+    p->config.rate = rate;
+    p->config.duration_ns = length_ns;
+    pace_free(&p->pace);
+    free(p->steps);
+    p->step_count = 0;
+    CHECK(plan_schedule(p, &f)); /* a constant rate needs no reading */
+    plan_steps(p);
+}
+
+double load_plan_rate_most(const struct load_plan *p)
+{
+    return RATE_PER_CONNECTION_MAX * p->connections;
 }
 
 void load_plan_pin(struct load_plan *p, const cpu_set_t *cpus)

@@ -39,9 +39,9 @@ struct load_plan {
     unsigned step_count;
     unsigned steps_alive; /* at most so many steps have requests under way at one time */
 
-    struct expectations expected; /* not judged */
-    uint64_t window_ns;           /* how long to send; UINT64_MAX: until the requests are used up */
-    uint64_t request_count;       /* closed loop with -n: exactly these; else 0 */
+    struct expectations expected, objective; /* --expect, --find-max; not judged */
+    uint64_t window_ns;     /* how long to send; UINT64_MAX: until the requests are used up */
+    uint64_t request_count; /* closed loop with -n: exactly these; else 0 */
     uint32_t connections, threads;
     cpu_set_t cpus; /* empty: not pinned */
 };

@@ -235,8 +235,34 @@ static void print_expectations(const struct page *p, const struct load_result *r
     }
 }
 
+/* The answer of a search; what follows it is the last run at that rate. */
+static void print_find_max(const struct page *p, const struct find_max *m)
+{
+    char shown[32], low[32], high[32], text[EXPECT_TEXT_BYTES];
+    if (m->rate > 0)
+        fprintf(p->to, "%s%s requests/s%s hold", begin(p, BOLD), rate(m->rate, shown), end(p));
+    else
+        fprintf(p->to, "%sno rate was %s%s at which", begin(p, BAD),
+                m->is_interrupted ? "confirmed" : "found", end(p));
+    for (unsigned i = 0; i < m->objective.count; i++)
+        fprintf(p->to, "%s %s", i ? "," : "", expect_text(&m->objective.items[i], text));
+    fprintf(p->to, m->rate > 0 ? "" : " hold%s", m->objective.count == 1 ? "s" : "");
+    if (m->low > 0)
+        fprintf(p->to, "; 95 %% interval %s to %s/s", rate(m->low, low), rate(m->high, high));
+    fprintf(p->to, "\n");
+    if (m->broke)
+        fprintf(p->to, "%s%-*s%sat %s/s: %s\n", begin(p, FAINT), LABEL_WIDTH, "broke first", end(p),
+                rate(m->broke->rate, shown), m->broke->broke);
+    else if (m->search.is_capped)
+        fprintf(p->to, "%s%-*s%snothing: more over these connections cannot be asked for\n",
+                begin(p, FAINT), LABEL_WIDTH, "broke first", end(p));
+    fprintf(p->to, "\n");
+}
+
 static void print_one(const struct page *p, const struct result *r, const struct result_target *t)
 {
+    if (t->find_max)
+        print_find_max(p, t->find_max);
     print_headline(p, t->load);
     print_load(p, t->load);
     print_requests(p, t->load);
