@@ -109,6 +109,7 @@ static int run_load(const struct command *command, int argc, char **argv, struct
     }
     if (!check_json_path(config.json, f))
         return (int)f->exit;
+    config.urls = arguments;
     struct load_plan *plan = load_plan_new(&config, arguments.count ? arguments.items[0] : NULL, f);
     if (!plan)
         return (int)f->exit;
@@ -124,13 +125,17 @@ static int run_load(const struct command *command, int argc, char **argv, struct
 
 const struct command command_load = {
     .name = "load",
-    .arguments = "[URL]",
-    .arguments_max = 1,
+    .arguments = "[URL...]",
+    .arguments_max = 4096,
     .summary = "load a URL and measure what becomes of every request",
     .details =
         "Without a rate: a closed loop, each connection sends when its last answer came. With "
         "--rate, --rps-ramp or --stages: an open loop, requests are due at their times whatever "
         "the target does, and latency counts from then.\n\n"
+        "Several URLs of one host are requested in turn; --requests-file has requests with "
+        "weights, "
+        "methods and bodies of their own. {uuid}, {mac}, {seq} and {rand:1-6} in URL, headers and "
+        "body are filled in for each request.\n\n"
         "Without a URL the target at 127.0.0.1:8080 is asked what it is: POST /api/devices in the "
         "modes post and db, else GET.\n\n"
         "Exit code: 0 done, 1 no request succeeded, 2 usage, 4 the machine lacks something, 5 the "
@@ -140,6 +145,8 @@ const struct command command_load = {
         "iubench load -c 128 -t 2 -d 30s http://127.0.0.1:8080/json\n"
         "iubench load --rate 5k -d 1m --json result.json http://127.0.0.1:8080/fib/20\n"
         "iubench load --rps-ramp\n"
+        "iubench load -b '{\"mac\":\"{mac}\",\"firmware\":\"1.{rand:0-9}\"}' --expect-status 201 "
+        "http://127.0.0.1:8080/api/devices\n"
         "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",
     .options = tables,
     .run = run_load,

@@ -20,31 +20,43 @@
 
 /* What to do, as options and scenario files give it. */
 struct load_config {
-    uint32_t connections;     /* -c, 64 */
-    uint32_t threads;         /* -t, 1; connections are dealt to threads, remainder included */
-    uint64_t duration_ns;     /* -d, 10 s */
-    uint32_t requests;        /* -n, 0: by duration; closed loop only */
-    double rate;              /* -r, 0: closed loop */
-    const char *ramp;         /* --rps-ramp; NULL: none, "": its default */
-    const char *stages;       /* --stages */
-    const char *method;       /* -m, NULL: GET, or POST when there is a body */
-    struct cli_texts headers; /* -H "Name: value" */
-    const char *body;         /* -b TEXT or @FILE */
-    uint64_t timeout_ns;      /* -T, 5 s */
-    const char *cores;        /* --cores */
-    const char *json;         /* --json FILE */
-    bool is_quiet;            /* --quiet: no progress lines */
+    uint32_t connections;       /* -c, 64 */
+    uint32_t threads;           /* -t, 1; connections are dealt to threads, remainder included */
+    uint64_t duration_ns;       /* -d, 10 s */
+    uint32_t requests;          /* -n, 0: by duration; closed loop only */
+    double rate;                /* -r, 0: closed loop */
+    const char *ramp;           /* --rps-ramp; NULL: none, "": its default */
+    const char *stages;         /* --stages */
+    const char *method;         /* -m, NULL: GET, or POST when there is a body */
+    struct cli_texts headers;   /* -H "Name: value" */
+    const char *body;           /* -b TEXT or @FILE */
+    struct cli_texts urls;      /* several URLs, instead of the one that load_plan_new() is given */
+    const char *requests_file;  /* --requests-file; the URL then only names the host */
+    bool is_literal;            /* --literal: braces are no placeholders */
+    uint32_t seed;              /* --seed, 1: of what is drawn */
+    bool is_kept_alive;         /* --no-keepalive: a connection for each request */
+    uint32_t pipeline;          /* --pipeline, 1: requests in flight on a connection */
+    const char *expect_status;  /* --expect-status 201[,...]; NULL: 2xx */
+    uint64_t expect_body_bytes; /* --expect-body-size; UINT64_MAX: any */
+    uint64_t timeout_ns;        /* -T, 5 s */
+    const char *cores;          /* --cores */
+    const char *json;           /* --json FILE */
+    bool is_quiet;              /* --quiet: no progress lines */
     bool duration_was_set, rate_was_set, connections_was_set,
         timeout_was_set; /* given by the user (see struct option_row) */
     bool is_scaled;      /* set by `run`: -d stretches or shortens a ramp or stages to its length,
                             instead of cutting a ramp or holding its last rate */
 };
-#define LOAD_CONFIG_DEFAULT           \
-    ((struct load_config){            \
-        .connections = 64,            \
-        .threads = 1,                 \
-        .duration_ns = 10 * NS_PER_S, \
-        .timeout_ns = 5 * NS_PER_S,   \
+#define LOAD_CONFIG_DEFAULT              \
+    ((struct load_config){               \
+        .connections = 64,               \
+        .threads = 1,                    \
+        .duration_ns = 10 * NS_PER_S,    \
+        .timeout_ns = 5 * NS_PER_S,      \
+        .seed = 1,                       \
+        .is_kept_alive = true,           \
+        .pipeline = 1,                   \
+        .expect_body_bytes = UINT64_MAX, \
     })
 extern const struct option_row load_options[];
 
@@ -109,6 +121,9 @@ struct load_result {
     struct load_second *seconds;
     unsigned second_count;
     uint32_t threads, connections, connections_opened_most;
+    uint64_t connections_made; /* opened, whole run, those before the start included */
+    bool is_kept_alive;
+    uint32_t pipeline; /* requests in flight on a connection, at most */
     uint64_t timeout_ns;
     uint64_t send_lag_p99_ns; /* of what is quoted; 0 in closed loop */
     double client_cpu_pct, client_cpu_pct_worst_thread;
