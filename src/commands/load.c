@@ -12,21 +12,55 @@
 #include "base/mem.h"
 #include "commands/signals.h"
 #include "load/load.h"
+#include "load/plan.h"
 #include "report/result.h"
+#include "report/view.h"
 
 static const struct option_table tables[] = {{load_options, 0}, {NULL, 0}};
 
+/* What a run shows while it goes on: the view, or a line for each second, or nothing. */
+struct watcher {
+    const struct load_config *config;
+    struct view *view;
+    const struct hist *latency;
+};
+
+static void see_latency(void *arg, const struct hist *so_far)
+{
+    struct watcher *w = arg;
+    w->latency = so_far;
+}
+
 static void show_second(void *arg, struct load_second *row)
 {
-    const struct load_config *config = arg;
-    if (!config->is_quiet)
+    struct watcher *w = arg;
+    if (w->view)
+        view_add(view_state(w->view), row, w->latency);
+    else if (!w->config->is_quiet)
         result_print_second(row, stderr);
 }
 
 static bool is_signalled(void *arg)
 {
-    (void)arg;
+    struct watcher *w = arg;
+    if (w->view)
+        view_tick(w->view);
     return signals_seen() != 0;
+}
+
+static struct view *open_view(const struct load_plan *plan, const struct load_config *config)
+{
+    if (config->is_quiet || !view_is_possible(STDERR_FILENO))
+        return NULL;
+    struct view *view = view_open(STDERR_FILENO);
+    struct view_state *state = view_state(view);
+    snprintf(state->title, sizeof state->title, "%s %s", plan->method_text, plan->url.text);
+    snprintf(state->model, sizeof state->model, "%s", plan->is_open ? plan->model : "closed loop");
+    state->is_open = plan->is_open;
+    state->request_count = plan->request_count;
+    if (plan->window_ns != UINT64_MAX && !plan->is_climbing)
+        state->window_ns = plan->window_ns;
+    return view;
 }
 
 /* A result that cannot be written is said before the load, not after it. */
@@ -74,10 +108,14 @@ static int run_plan(struct load_plan *plan, const struct load_config *config, in
                     struct fail *f)
 {
     struct load_result load;
+    struct watcher watcher = {.config = config};
     struct load_watch watch = {
-        .second = show_second, .stop = is_signalled, .arg = (void *)(uintptr_t)config};
+        .latency = see_latency, .second = show_second, .stop = is_signalled, .arg = &watcher};
     signals_block();
-    if (!load_run(plan, &watch, &load, f))
+    watcher.view = open_view(plan, config);
+    bool is_run = load_run(plan, &watch, &load, f);
+    view_close(watcher.view);
+    if (!is_run)
         return (int)f->exit;
     struct result_target target = {
         .name = load.url, .load = &load, .server_cpu_us_per_request = NAN};

@@ -138,6 +138,8 @@ static void take_row(struct run *r)
                                             cpu_pct);
     r->row_ns += length_ns;
     r->cpu_ns = cpu_ns;
+    if (r->watch && r->watch->latency)
+        r->watch->latency(r->watch->arg, r->series.latency);
     if (r->watch && r->watch->second)
         r->watch->second(r->watch->arg, row);
 }

@@ -132,8 +132,9 @@ struct load_result {
     unsigned reason_count;
 };
 
-/* Called on the collecting (calling) thread. Both optional. */
+/* Called on the collecting (calling) thread. All optional. */
 struct load_watch {
+    void (*latency)(void *arg, const struct hist *so_far); /* right before `second`: of the run */
     void (*second)(void *arg,
                    struct load_second *row); /* once a second, may fill the lab's fields */
     bool (*stop)(void *arg); /* asked often; true: end now, what is under way is unfinished, result
