@@ -3,11 +3,18 @@ pipelining, a connection per request; and which answers it takes for good."""
 
 import asyncio
 import collections
+import fcntl
 import os
+import pty
 import re
+import resource
+import signal
 import socket
+import struct
 import subprocess
+import termios
 import threading
+import time
 
 import pytest
 
@@ -396,3 +403,130 @@ def test_threads_share_connections(serve, load, threads, connections):
     result = load("--rate", "301", "-d", "1s", "-t", str(threads), "-c", str(connections), server.url)
     assert server.connections == connections == result["series"][0]["connections"]
     assert result["requests"]["scheduled"] == result["requests"]["ok"] == 301
+
+
+def test_memory_per_connection():
+    """Ten thousand connections cost at most 2 KiB each of this process."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 12000:
+        pytest.skip("the hard limit of descriptors is below 12000")
+
+    def memory(connections):
+        with subprocess.Popen([IUBENCH, "load", "-r", "1", "-d", "60s", "-T", "100ms", "-c",
+                               str(connections), target], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True) as child:
+            child.stderr.readline()  # the heading comes with the first second
+            with open(f"/proc/{child.pid}/status", encoding="ascii") as status_file:
+                kilobytes = int(re.search(r"VmRSS:\s+(\d+)", status_file.read())[1])
+            opened = len(os.listdir(f"/proc/{child.pid}/fd"))
+            child.terminate()
+            child.communicate(timeout=20)
+        return kilobytes * 1024, opened
+
+    with subprocess.Popen([IUBENCH, "serve", "--listen", "127.0.0.1:0", "--mode", "static"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        line = server.stdout.readline()
+        target = re.search(r"127\.0\.0\.1:\d+", line)[0]
+        few, few_opened = memory(64)
+        many, many_opened = memory(10000)
+        server.terminate()
+        server.communicate(timeout=20)
+    assert many_opened - few_opened > 9000
+    assert (many - few) / (many_opened - few_opened) <= 2048
+
+
+# --- the terminal ---
+
+def on_terminal(words, act=lambda child: None, environment=None, size=(24, 80)):
+    """Runs a load on a pseudo-terminal, lets `act(child)` do something after 1.5 s, and returns what it
+    wrote, its exit status, and whether the terminal's modes are as before."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    before = termios.tcgetattr(slave)
+    written = []
+
+    def read():
+        try:
+            while data := os.read(master, 65536):
+                written.append(data)
+        except OSError:
+            pass
+
+    def own_terminal():
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    child = subprocess.Popen([IUBENCH, "load", *words], stdin=slave, stdout=slave, stderr=slave,
+                             preexec_fn=own_terminal,
+                             env={"PATH": os.environ["PATH"], "TERM": "xterm-256color",
+                                  **(environment or {})})
+    time.sleep(1.5)
+    act(child)
+    status_code = child.wait(timeout=20)
+    time.sleep(0.1)
+    is_restored = termios.tcgetattr(slave) == before
+    os.close(slave)
+    reader.join(5)
+    os.close(master)
+    return b"".join(written), status_code, is_restored
+
+
+ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def test_view_comes_and_goes(serve):
+    """A view on the alternate screen, several frames a second, then the summary on the usual one."""
+    text, code, is_restored = on_terminal(["-r", "100", "-d", "2s", serve(answer).url])
+    frames = text.count(b"\x1b[H")
+    assert code in (0, 5) and is_restored
+    assert text.count(ENTER) == text.count(LEAVE) == 1
+    assert 8 <= frames <= 30
+    assert b"ok/s" in text and "█".encode() in text and b"\x1b[38;5;" in text
+    summary = text[text.index(LEAVE):]
+    assert b"requests/s" in summary and len(summary.splitlines()) <= 24
+    assert text.count(b"\x1b[2J") <= 2  # entering, and the first frame: no flicker
+
+
+@pytest.mark.parametrize("number, code", [
+    (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, -signal.SIGHUP),
+    (signal.SIGQUIT, -signal.SIGQUIT), (signal.SIGSEGV, None)])
+def test_view_gives_the_terminal_back(serve, number, code):
+    """Whatever ends the program; an interrupted one still says what it has."""
+    text, got, is_restored = on_terminal(["-r", "100", "-d", "20s", serve(answer).url],
+                                         lambda child: child.send_signal(number))
+    assert is_restored and text.count(ENTER) == text.count(LEAVE) == 1
+    assert b"\x1b[?25h" in text
+    if code is not None:
+        assert got == code
+    if number in (signal.SIGINT, signal.SIGTERM):
+        assert b"interrupted" in text[text.index(LEAVE):]
+
+
+def test_view_is_stopped_and_continued(serve):
+    """Stopped it gives the terminal back, continued it takes it again."""
+    def act(child):
+        child.send_signal(signal.SIGTSTP)
+        time.sleep(0.5)
+        child.send_signal(signal.SIGCONT)
+    text, _, is_restored = on_terminal(["-r", "100", "-d", "3s", serve(answer).url], act)
+    assert is_restored and text.count(ENTER) == text.count(LEAVE)
+
+
+@pytest.mark.parametrize("words, environment", [
+    (["-q"], {}), ([], {"TERM": "dumb"}), ([], {"TERM": ""})])
+def test_no_view(serve, words, environment):
+    """Not when quiet, nor where the cursor cannot be moved."""
+    text, _, _ = on_terminal([*words, "-r", "100", "-d", "1s", serve(answer).url],
+                             environment=environment)
+    assert ENTER not in text and b"\x1b[H" not in text
+    assert b"requests/s" in text
+
+
+def test_view_without_colour(serve):
+    """NO_COLOR: no colours; a locale without UTF-8: no blocks."""
+    text, _, _ = on_terminal(["-r", "100", "-d", "2s", serve(answer).url],
+                             environment={"NO_COLOR": "1", "LC_ALL": "C"})
+    assert ENTER in text
+    assert not re.search(rb"\x1b\[[0-9;]+m", text.replace(b"\x1b[0m\x1b[?25h", b""))
+    assert all(byte < 128 for byte in text)
