@@ -62,8 +62,10 @@ SOURCES := $(sort $(shell find src upstream storage -name '*.c' -o -name '*.S'))
 OBJECTS := $(addprefix $(B)/,$(addsuffix .o,$(basename $(SOURCES))))
 PARTS := $(filter-out $(B)/src/main.o,$(OBJECTS))
 
-TEST_LIB := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+FAKE_RING := $(B)/tests/lib/fakering.o
+TEST_LIB := $(filter-out $(FAKE_RING),$(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)))
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+SIMULATIONS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_sim_*.c))
 INTEGRATION := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/replay/%)
@@ -72,7 +74,7 @@ MICRO := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help demo check unit integration bench fuzz lint install uninstall clean
+.PHONY: all help demo check unit integration soak bench fuzz lint install uninstall clean
 .PHONY: test-programs replays fuzzers bench-programs FORCE
 
 all: $(B)/iubench $(if $(filter build,$(B)),iubench) ## build ./iubench (the default)
@@ -129,7 +131,7 @@ $(B)/gen/scenario_files.inc: FORCE
 		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(MICRO:=.d) \
+-include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(FAKE_RING:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(MICRO:=.d) \
 	$(FUZZERS:%=$(B)/tests/fuzz/%.d) $(PARTS:$(B)/%.o=$(B)/fuzz/%.d) \
 	$(FUZZERS:%=$(B)/fuzz/tests/fuzz/%.d)
 
@@ -167,11 +169,20 @@ $(B)/tests/%.o $(B)/fuzz/tests/%.o: override CPPFLAGS += -Itests
 
 $(UNIT) $(INTEGRATION) $(MICRO): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubench.a
 	@echo "  LINK   $@"
-	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) \
+		-lcmocka
+
+# The fake ring stands before the archive, whose ring.o is then not asked for.
+$(SIMULATIONS): $(FAKE_RING)
+$(SIMULATIONS): override LDFLAGS += $(foreach f,close shutdown sock_open clock_ns clock_wall_us \
+	log_line,-Wl,--wrap=$f)
 
 $(B)/libtests.a: $(TEST_LIB)
 	@mkdir -p $(@D) && rm -f $@
 	@$(AR) rcs $@ $^
+
+soak: $(B)/iubench ## minutes of bad clients and dying servers (SOAK_OPTIONS='--minutes 3'), then everything must add up
+	@IUBENCH_BINARY=$(B)/iubench tools/soak $(SOAK_OPTIONS)
 
 # --- fuzzing: clang's libFuzzer for searching, the plain compiler for replaying the corpus ------------
 
@@ -187,10 +198,14 @@ replays: $(REPLAYS)
 
 FUZZ_SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
-$(FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(TEST_LIB:$(B)/%=$(B)/fuzz/%) \
+$(FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libtests.a \
 		$(B)/fuzz/libiubench.a
 	@echo "  LINK   $@"
 	$(Q)$(CLANG) $(CFLAGS) $(FUZZ_SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/fuzz/libtests.a: $(TEST_LIB:$(B)/%=$(B)/fuzz/%)
+	@rm -f $@
+	@$(AR) rcs $@ $^
 
 $(B)/fuzz/libiubench.a: $(PARTS:$(B)/%=$(B)/fuzz/%)
 	@rm -f $@

@@ -128,11 +128,13 @@ static bool find_address(struct cache_memcached_server *server, const char *name
 {
     if (*name == '/') {
         char path[ITEM_BYTES];
-        snprintf(server->text, sizeof server->text, "%s", name);
+        log_escape(span_of(name), server->text, sizeof server->text);
         snprintf(path, sizeof path, "unix:%s", name);
         return address_parse(path, &server->address, f);
     }
-    snprintf(server->text, sizeof server->text, strchr(name, ':') ? "[%s]:%u" : "%s:%u", name,
+    char shown[sizeof server->text - sizeof "[]:65535"];
+    log_escape(span_of(name), shown, sizeof shown);
+    snprintf(server->text, sizeof server->text, strchr(name, ':') ? "[%s]:%u" : "%s:%u", shown,
              port);
     return address_resolve(name, port, &server->address, 1, f) == 1 ||
            fail_prefix(f, "memcached server %s", server->text);

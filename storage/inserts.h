@@ -18,16 +18,18 @@ struct inserts_later {
     struct store *store;
 };
 
+/* At the end of the queue; from its begin, NULL when it is empty. */
 void inserts_push(struct insert_queue *q, struct store_insert *i);
-struct store_insert *inserts_pop(struct insert_queue *q); /* NULL when empty */
+struct store_insert *inserts_pop(struct insert_queue *q);
 
+/* Counts it as begun, now; counts it as ended and calls its `done`. */
 void inserts_begin(struct store *s, struct store_insert *i);
 void inserts_answer(struct store *s, struct store_insert *i, enum store_outcome outcome);
 
+/* Answers in the next turn: one, or the whole queue, which is empty then. */
 void inserts_later_init(struct inserts_later *l, struct store *s);
 void inserts_answer_later(struct inserts_later *l, struct store_insert *i,
                           enum store_outcome outcome);
-/* The whole queue, which is empty then. */
 void inserts_answer_all_later(struct inserts_later *l, struct insert_queue *q,
                               enum store_outcome outcome);
 /* When its owner closes: gives the answers that are left now. */

@@ -34,7 +34,7 @@ void ledger_end(struct store_counters *c, enum store_outcome outcome, uint64_t l
 
 void ledger_connections(struct store_counters *c, int change)
 {
-    __atomic_store_n(&c->connections, c->connections + (uint32_t)change, __ATOMIC_RELAXED);
+    gauge_add(&c->connections, change);
 }
 
 void ledger_reconnected(struct store_counters *c)

@@ -5,9 +5,11 @@
 
 #include "storage/store.h"
 
+/* No counts yet; `pool` connections are meant to be open. */
 void ledger_open(struct store_counters *c, uint32_t pool);
 void ledger_close(struct store_counters *c);
 
+/* One request begins; one ends, `latency_ns` after it began. */
 void ledger_begin(struct store_counters *c);
 void ledger_end(struct store_counters *c, enum store_outcome outcome, uint64_t latency_ns);
 

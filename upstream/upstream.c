@@ -25,7 +25,7 @@ struct upstream_worker {
     struct answer *free;
 };
 
-/* One request that waits for its time. */
+/* One request that waits for its time, or for its client to go away. */
 struct answer {
     struct timer timer;
     struct server_conn *conn;
@@ -39,6 +39,7 @@ struct upstream {
     char address_text[ADDRESS_TEXT_BYTES];
     unsigned thread_count;
     struct upstream_worker *workers;
+    bool is_listening;
 };
 
 static bool parse_delay(void *field, const char *value, struct fail *f)
@@ -95,12 +96,24 @@ static void answer_now(struct server_conn *conn)
                                      .body = SPAN("{\"message\":\"External service response\"}")});
 }
 
-static void answer_due(struct timer *t)
+static void answer_end(struct answer *a)
 {
-    struct answer *a = (struct answer *)((char *)t - offsetof(struct answer, timer));
     answer_now(a->conn);
     a->next = a->worker->free;
     a->worker->free = a;
+}
+
+static void answer_due(struct timer *t)
+{
+    answer_end((struct answer *)((char *)t - offsetof(struct answer, timer)));
+}
+
+/* Nobody waits for it any more: answering at once is what gives its connection back. */
+static void answer_abandoned(void *arg)
+{
+    struct answer *a = arg;
+    timer_clear(&a->worker->worker.loop.timers, &a->timer);
+    answer_end(a);
 }
 
 static void delay_answer(struct upstream_worker *w, struct server_conn *conn)
@@ -119,8 +132,10 @@ static void delay_answer(struct upstream_worker *w, struct server_conn *conn)
         a->timer.due = answer_due;
         a->conn = conn;
         a->worker = w;
-        if (timer_set(&w->worker.loop.timers, &a->timer, w->worker.loop.now_ns + delay_ns))
+        if (timer_set(&w->worker.loop.timers, &a->timer, w->worker.loop.now_ns + delay_ns)) {
+            server_on_abandon(conn, answer_abandoned, a);
             return;
+        }
         free(a);
     }
     server_reply_error(conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
@@ -181,6 +196,7 @@ static bool start_workers(struct upstream *u, const cpu_set_t *cpus, struct fail
         free(fds);
         return false;
     }
+    u->is_listening = true;
     address_text(&u->address, u->address_text);
     for (unsigned i = 0; i < u->thread_count; i++)
         u->workers[i].listener = fds[i];
@@ -254,7 +270,7 @@ void upstream_stop(struct upstream *u)
         worker_join(&u->workers[i].worker);
         free_worker(&u->workers[i]);
     }
-    if (u->address.sa.any.sa_family == AF_UNIX)
+    if (u->is_listening && u->address.sa.any.sa_family == AF_UNIX)
         unlink(u->address.sa.un.sun_path);
     free(u->workers);
     free(u);

@@ -1,7 +1,6 @@
 #include "base/clock.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/check.h"
 
@@ -32,6 +31,11 @@ uint64_t clock_cpu_ns_of(pthread_t thread)
 {
     clockid_t id;
     return pthread_getcpuclockid(thread, &id) ? 0 : read_clock(id);
+}
+
+uint64_t clock_cpu_ns_by(clockid_t clock)
+{
+    return read_clock(clock);
 }
 
 /* Writes `value` with leading zeros into exactly `digits` bytes. */

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <time.h>
 
 #define NS_PER_US 1000ull
 #define NS_PER_MS 1000000ull
@@ -19,6 +20,9 @@ int64_t clock_wall_us(void);
  * gone. */
 uint64_t clock_thread_cpu_ns(void);
 uint64_t clock_cpu_ns_of(pthread_t thread);
+
+/* The same by the clock that pthread_getcpuclockid(3) names, which may outlive its thread. */
+uint64_t clock_cpu_ns_by(clockid_t clock);
 
 #define CLOCK_TEXT_BYTES 28
 /* Writes `2026-11-20T17:00:00.123456Z` (27 bytes, then a NUL) for microseconds since the epoch,

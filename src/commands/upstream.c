@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "commands/signals.h"
 #include "upstream/upstream.h"
@@ -26,8 +27,9 @@ static int run_upstream(const struct command *command, int argc, char **argv, st
     struct upstream *upstream = upstream_start(&config, f);
     if (!upstream)
         return (int)f->exit;
-    printf("iubench upstream: listening on http://%s/external, delay %s\n",
-           upstream_address(upstream), delay_text(&config.delay, delay));
+    bool is_unix = !strncmp(upstream_address(upstream), "unix:", 5);
+    printf("iubench upstream: listening on %s%s, GET /external, delay %s\n",
+           is_unix ? "" : "http://", upstream_address(upstream), delay_text(&config.delay, delay));
     fflush(stdout);
     signals_wait();
     upstream_stop(upstream);

@@ -6,6 +6,7 @@
 #include "conn/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,6 +58,10 @@ struct server_conn {
     bool is_paused;      /* reading was stopped: too much input kept */
     bool is_at_end;      /* the client sent its end of stream */
     bool is_head_request, is_old, is_last;
+    bool is_chunked;      /* the streamed reply is */
+    bool wants_writable;  /* a streamed reply waits until more may be written */
+    uint16_t stream_status;
+    bool is_abandoned; /* the request whose reply is due, and counted as such */
     uint32_t requests;
     uint64_t since_ns; /* when the present wait began: what deadlines count from */
 
@@ -74,6 +79,8 @@ struct server_conn {
 
     void (*abandoned)(void *arg);
     void *abandoned_arg;
+    void (*writable)(void *arg);
+    void *writable_arg;
 };
 
 struct server {
@@ -119,10 +126,14 @@ static size_t conn_read_head(struct server_conn *c, struct span in);
 static size_t conn_read_body(struct server_conn *c, struct span in);
 static void conn_dispatch(struct server_conn *c, const char *head, struct span body);
 static void conn_refuse(struct server_conn *c, unsigned status);
-static void conn_write_reply(struct server_conn *c, const struct server_reply *reply);
+static void conn_write_reply(struct server_conn *c, const struct server_reply *reply,
+                             uint64_t length);
+static char *conn_out_room(struct server_conn *c, size_t bytes);
+static void conn_out_take(struct server_conn *c, char *begin, const char *end);
 static void server_flush(struct loop_hook *h);
 static void conn_send_failed(struct op *op, int res, unsigned flags);
 static void conn_resume(struct task *t);
+static uint64_t conn_limit_ns(const struct server_conn *c);
 static void conn_due(struct timer *t);
 static void conn_close(struct server_conn *c);
 static void conn_retire(struct server_conn *c);
@@ -259,7 +270,7 @@ static void conn_open(struct server *s, int fd)
     c->timer.due = conn_due;
     c->later.run = conn_resume;
     list_add(s, c);
-    s->open++;
+    gauge_add(&s->open, 1);
     if (!timer_set(&s->loop->timers, &c->timer, c->since_ns + s->limits->idle_ns)) {
         conn_close(c);
         return;
@@ -280,17 +291,26 @@ static bool conn_may_proceed(const struct server_conn *c)
     return conn_is_reading(c) && !c->is_parked && c->out_len < OUTPUT_BYTES_TURN;
 }
 
+/* A client that has gone may be seen to go several times: its end of stream, then a reset. */
+static void conn_abandon(struct server_conn *c)
+{
+    void (*abandoned)(void *) = c->abandoned;
+    if (!c->is_reply_due)
+        return;
+    if (!c->is_abandoned)
+        COUNT(c->server, abandoned, 1);
+    c->is_abandoned = true;
+    c->abandoned = NULL;
+    if (abandoned)
+        abandoned(c->abandoned_arg);
+}
+
 static void conn_at_end(struct server_conn *c)
 {
     struct server *s = c->server;
     c->is_at_end = true;
     if (c->is_reply_due) {
-        COUNT(s, abandoned, 1);
-        if (c->abandoned) {
-            void (*abandoned)(void *) = c->abandoned;
-            c->abandoned = NULL;
-            abandoned(c->abandoned_arg);
-        }
+        conn_abandon(c);
         return; /* it may have shut only its sending side: the reply is still sent */
     }
     if (c->state == CONN_LINGER ||
@@ -304,8 +324,6 @@ static void conn_lost(struct server_conn *c)
 {
     COUNT(c->server, resets, 1);
     c->is_at_end = true;
-    if (c->is_reply_due)
-        COUNT(c->server, abandoned, 1);
     conn_close(c);
 }
 
@@ -378,17 +396,17 @@ static size_t conn_process(struct server_conn *c, struct span in)
             break;
         used += n;
     }
-    if (used < in.len && conn_is_reading(c) && !conn_may_proceed(c))
-        loop_defer(c->server->loop, &c->later);
     return used;
 }
 
 /* The wait for the rest of a request has begun or goes on: unlike the wait for a next one it has a
- * short deadline. */
+ * short deadline. The timer only ever moves earlier here: a wait that ends soon may be followed by
+ * one that is due before this one would have been. */
 static void conn_wait_for_rest(struct server_conn *c, uint64_t limit_ns)
 {
     c->since_ns = c->server->loop->now_ns;
-    timer_set(&c->server->loop->timers, &c->timer, c->since_ns + limit_ns);
+    if (c->since_ns + limit_ns < c->timer.deadline_ns)
+        timer_set(&c->server->loop->timers, &c->timer, c->since_ns + limit_ns);
 }
 
 static size_t conn_read_head(struct server_conn *c, struct span in)
@@ -414,6 +432,7 @@ static size_t conn_read_head(struct server_conn *c, struct span in)
     }
     if (c->body.kind == HTTP_BODY_LENGTH) {
         if (c->body.left > s->limits->body_bytes) {
+            COUNT(s, bad_requests, 1);
             conn_refuse(c, 413);
             return 0;
         }
@@ -430,7 +449,7 @@ static size_t conn_read_head(struct server_conn *c, struct span in)
     c->request_head = (uint32_t)head;
     c->state = CONN_BODY;
     if (c->head.expects_continue && c->head.minor >= 1 && head == in.len)
-        conn_write_reply(c, &(struct server_reply){.status = 100});
+        conn_write_reply(c, &(struct server_reply){.status = 100}, 0);
     conn_wait_for_rest(c, s->limits->body_ns);
     return head;
 }
@@ -446,6 +465,7 @@ static size_t conn_read_body(struct server_conn *c, struct span in)
         return 0;
     }
     if (c->body.received > s->limits->body_bytes) {
+        COUNT(s, bad_requests, 1);
         conn_refuse(c, 413);
         return 0;
     }
@@ -471,12 +491,13 @@ static void conn_begin_request(struct server_conn *c)
     c->requests++;
     c->state = CONN_WAITING;
     c->is_reply_due = true;
+    c->is_abandoned = false;
     c->is_head_request = c->head.method == HTTP_HEAD;
     c->is_old = c->head.minor == 0;
     c->is_last = !http_is_persistent(&c->head) || s->is_stopping ||
                  (s->limits->requests_per_connection &&
                   c->requests >= s->limits->requests_per_connection);
-    s->waiting++;
+    gauge_add(&s->waiting, 1);
     COUNT(s, requests, 1);
 }
 
@@ -540,6 +561,12 @@ struct loop *server_loop_of(const struct server_conn *c)
 
 /* --- replied --- */
 
+static char *put(char *at, struct span s)
+{
+    memcpy(at, s.data, s.len);
+    return at + s.len;
+}
+
 void server_reply_error(struct server_conn *c, unsigned status, struct span fields,
                         const char *text)
 {
@@ -568,25 +595,98 @@ static void count_reply(struct server *s, unsigned status)
         COUNT(s, replies_4xx, 1);
 }
 
-void server_reply(struct server_conn *c, const struct server_reply *reply)
+/* The reply is given; what is left of it is what `write` adds. */
+static bool conn_end_request(struct server_conn *c, unsigned status)
 {
     struct server *s = c->server;
     CHECK(c->is_reply_due);
-    c->is_reply_due = false;
+    c->is_reply_due = c->wants_writable = false;
     c->abandoned = NULL;
-    s->waiting--;
-    count_reply(s, reply->status);
+    c->writable = NULL;
+    gauge_add(&s->waiting, -1);
+    count_reply(s, status);
     if (c->state == CONN_DEAD) {
         conn_retire(c);
-        return;
+        return false;
     }
     c->is_last |= s->is_stopping;
     c->state = c->is_last ? CONN_LAST : CONN_HEAD;
     c->since_ns = s->loop->now_ns;
-    conn_write_reply(c, reply);
+    return true;
+}
+
+void server_reply(struct server_conn *c, const struct server_reply *reply)
+{
+    CHECK(!c->writable);
+    if (!conn_end_request(c, reply->status))
+        return;
+    conn_write_reply(c, reply, reply->body.len);
     if (!c->is_dispatching && c->state != CONN_DEAD)
         conn_resume(&c->later);
 }
+
+/* --- replied in pieces --- */
+
+static bool conn_takes_more(struct server_conn *c)
+{
+    c->wants_writable = c->is_parked || c->out_len >= OUTPUT_BYTES_TURN;
+    return !c->wants_writable;
+}
+
+bool server_stream_begin(struct server_conn *c, const struct server_reply *head, uint64_t length,
+                         void (*writable)(void *arg), void *arg)
+{
+    CHECK(c->is_reply_due && !c->writable && writable);
+    c->stream_status = (uint16_t)head->status;
+    c->writable = writable;
+    c->writable_arg = arg;
+    c->is_chunked = length == SERVER_LENGTH_UNKNOWN && !c->is_old;
+    c->is_last |= c->server->is_stopping || (length == SERVER_LENGTH_UNKNOWN && c->is_old);
+    if (c->state == CONN_DEAD)
+        return true;
+    struct server_reply bare = *head;
+    bare.body = (struct span){0};
+    conn_write_reply(c, &bare, length);
+    return server_stream_write(c, head->body);
+}
+
+bool server_stream_write(struct server_conn *c, struct span bytes)
+{
+    enum { CHUNK_LINE_BYTES = 24 };
+    CHECK(c->writable);
+    if (c->state == CONN_DEAD || c->is_head_request || !bytes.len)
+        return true;
+    char *begin = conn_out_room(c, bytes.len + CHUNK_LINE_BYTES), *at = begin;
+    if (!begin) {
+        conn_lost(c);
+        return true;
+    }
+    if (c->is_chunked)
+        at += snprintf(at, CHUNK_LINE_BYTES, "%zx\r\n", bytes.len);
+    at = put(at, bytes);
+    if (c->is_chunked)
+        at = put(at, SPAN("\r\n"));
+    conn_out_take(c, begin, at);
+    return conn_takes_more(c);
+}
+
+void server_stream_end(struct server_conn *c, bool is_whole)
+{
+    CHECK(c->writable);
+    bool has_last_chunk = is_whole && c->is_chunked && !c->is_head_request;
+    c->is_last |= !is_whole;
+    if (!conn_end_request(c, c->stream_status))
+        return;
+    char *begin = has_last_chunk ? conn_out_room(c, sizeof "0\r\n\r\n") : NULL;
+    if (begin)
+        conn_out_take(c, begin, put(begin, SPAN("0\r\n\r\n")));
+    else if (has_last_chunk)
+        conn_lost(c);
+    if (!c->is_dispatching && c->state != CONN_DEAD)
+        conn_resume(&c->later);
+}
+
+/* --- written --- */
 
 static const char *date_field(struct server *s)
 {
@@ -600,12 +700,6 @@ static const char *date_field(struct server *s)
     return s->date_field;
 }
 
-static char *put(char *at, struct span s)
-{
-    memcpy(at, s.data, s.len);
-    return at + s.len;
-}
-
 static char *put_status_line(char *at, unsigned status)
 {
     if (status == 200)
@@ -617,7 +711,8 @@ static char *put_status_line(char *at, unsigned status)
     return put(at, SPAN("\r\n"));
 }
 
-static char *put_head(struct server_conn *c, char *at, const struct server_reply *reply)
+static char *put_head(struct server_conn *c, char *at, const struct server_reply *reply,
+                      uint64_t length)
 {
     struct server *s = c->server;
     at = put_status_line(at, reply->status);
@@ -636,9 +731,12 @@ static char *put_head(struct server_conn *c, char *at, const struct server_reply
     }
     if (reply->fields.len)
         at = put(at, reply->fields);
-    if (reply->status != 204 && reply->status != 304) {
+    if (length == SERVER_LENGTH_UNKNOWN) {
+        if (c->is_chunked)
+            at = put(at, SPAN("Transfer-Encoding: chunked\r\n"));
+    } else if (reply->status != 204 && reply->status != 304) {
         at = put(at, SPAN("Content-Length: "));
-        at += num_put(at, reply->body.len);
+        at += num_put(at, length);
         at = put(at, SPAN("\r\n"));
     }
     if (c->is_last)
@@ -655,7 +753,8 @@ static char *conn_out_room(struct server_conn *c, size_t bytes)
     char *at = ring_stage(ring, bytes);
     if (!at || !c->out_len || at == c->out + c->out_len)
         return at;
-    at = ring_stage(ring, c->out_len + bytes);
+    /* Twice the room: what is written piece by piece is not moved for each piece. */
+    at = ring_stage(ring, 2 * (c->out_len + bytes));
     if (!at)
         return NULL;
     memcpy(at, c->out, c->out_len);
@@ -664,19 +763,10 @@ static char *conn_out_room(struct server_conn *c, size_t bytes)
     return at + c->out_len;
 }
 
-static void conn_write_reply(struct server_conn *c, const struct server_reply *reply)
+/* What was written from `begin`, which conn_out_room() gave, leaves with this turn. */
+static void conn_out_take(struct server_conn *c, char *begin, const char *end)
 {
     struct server *s = c->server;
-    size_t most = REPLY_HEAD_BYTES + reply->type.len + reply->fields.len + reply->body.len +
-                  (s->config.server_field ? strlen(s->config.server_field) : 0);
-    char *begin = conn_out_room(c, most);
-    if (!begin) {
-        conn_lost(c);
-        return;
-    }
-    char *end = put_head(c, begin, reply);
-    if (!c->is_head_request && reply->body.len)
-        end = put(end, reply->body);
     if (!c->out_len)
         c->out = begin;
     c->out_len += (uint32_t)(end - begin);
@@ -687,6 +777,23 @@ static void conn_write_reply(struct server_conn *c, const struct server_reply *r
         *s->flush_end = c;
         s->flush_end = &c->next_flush;
     }
+}
+
+static void conn_write_reply(struct server_conn *c, const struct server_reply *reply,
+                             uint64_t length)
+{
+    const char *server_field = c->server->config.server_field;
+    size_t most = REPLY_HEAD_BYTES + reply->type.len + reply->fields.len + reply->body.len +
+                  (server_field ? strlen(server_field) : 0);
+    char *begin = conn_out_room(c, most);
+    if (!begin) {
+        conn_lost(c);
+        return;
+    }
+    char *end = put_head(c, begin, reply, length);
+    if (!c->is_head_request && reply->body.len)
+        end = put(end, reply->body);
+    conn_out_take(c, begin, end);
 }
 
 /* --- sent --- */
@@ -709,7 +816,8 @@ static void conn_flush(struct server_conn *c)
     }
     c->sent = out;
     ring_send_now(&s->loop->ring, &c->send, c->fd, out);
-    if (c->state == CONN_LAST || c->is_at_end)
+    bool is_held_up = out.len >= OUTPUT_BYTES_TURN && c->input.len;
+    if (c->state == CONN_LAST || c->is_at_end || is_held_up || c->wants_writable)
         loop_defer(s->loop, &c->later); /* a turn on, when the send is certain */
 }
 
@@ -767,7 +875,7 @@ static void conn_parked_sent(struct op *op, int res, unsigned flags)
         return;
     }
     bytes_free(&c->unsent);
-    c->since_ns = c->server->loop->now_ns;
+    conn_wait_for_rest(c, conn_limit_ns(c));
     if (c->held.len) {
         c->unsent = c->held;
         c->held = (struct bytes){0};
@@ -820,7 +928,14 @@ static void conn_resume(struct task *t)
         bytes_consume(&c->input, (uint32_t)used);
         conn_read_on(c);
     }
-    if (c->is_parked || c->is_flush_due || c->is_reply_due)
+    if (c->is_parked || c->is_flush_due)
+        return;
+    if (c->wants_writable) {
+        c->wants_writable = false;
+        c->writable(c->writable_arg);
+        return;
+    }
+    if (c->is_reply_due)
         return;
     if (c->state == CONN_LAST)
         conn_shut(c);
@@ -854,7 +969,8 @@ static void conn_due(struct timer *t)
     uint64_t due_ns = c->since_ns + conn_limit_ns(c);
     bool is_waiting = c->is_reply_due && !c->is_parked;
     if (is_waiting || due_ns > s->loop->now_ns) {
-        timer_set(&s->loop->timers, t, is_waiting ? s->loop->now_ns + s->limits->idle_ns : due_ns);
+        uint64_t look_ns = s->loop->now_ns + s->limits->idle_ns;
+        timer_set(&s->loop->timers, t, is_waiting || look_ns < due_ns ? look_ns : due_ns);
         return;
     }
     if (c->is_parked) {
@@ -881,20 +997,17 @@ static void conn_close(struct server_conn *c)
         return;
     c->state = CONN_DEAD;
     timer_clear(&s->loop->timers, &c->timer);
-    bytes_free(&c->input);
-    if (!c->is_dispatching)
+    if (!c->is_dispatching) {
+        bytes_free(&c->input);
         bytes_free(&c->request);
-    bytes_free(&c->held);
-    if (c->abandoned) {
-        void (*abandoned)(void *) = c->abandoned;
-        c->abandoned = NULL;
-        abandoned(c->abandoned_arg);
     }
+    bytes_free(&c->held);
+    loop_defer(s->loop, &c->later); /* holds the slot for whoever is still on the stack with it */
+    conn_abandon(c);
     /* Ends whatever the kernel still has of it; the descriptor is closed when the last completion
      * is in. */
     if (c->recv.in_kernel || c->send.in_kernel)
         shutdown(c->fd, SHUT_RDWR);
-    loop_defer(s->loop, &c->later); /* holds the slot for whoever is still on the stack with it */
     conn_retire(c);
 }
 
@@ -907,15 +1020,17 @@ static void conn_retire(struct server_conn *c)
         ring_close_fd(&s->loop->ring, c->fd);
         c->fd = -1;
         bytes_free(&c->unsent);
-        COUNT(s, closed, 1);
     }
     if (c->fd >= 0 || c->is_reply_due || c->is_flush_due || c->later.is_queued || c->is_dispatching)
         return;
+    bytes_free(&c->input);
+    bytes_free(&c->request);
     c->state = CONN_FREE;
     list_remove(s, c);
     c->next = s->free;
     s->free = c;
-    s->open--;
+    gauge_add(&s->open, -1);
+    COUNT(s, closed, 1);
     server_check_stopped(s);
 }
 
@@ -978,10 +1093,10 @@ const struct server_counters *server_counters(const struct server *s)
 
 uint32_t server_open_connections(const struct server *s)
 {
-    return __atomic_load_n(&s->open, __ATOMIC_RELAXED);
+    return gauge_read(&s->open);
 }
 
 uint32_t server_waiting(const struct server *s)
 {
-    return __atomic_load_n(&s->waiting, __ATOMIC_RELAXED);
+    return gauge_read(&s->waiting);
 }

@@ -47,13 +47,25 @@ struct server_reply {
  * within the handler. */
 void server_reply(struct server_conn *conn, const struct server_reply *reply);
 
+/* A reply in pieces, in place of server_reply(): begin, any number of writes, end. The body of `head`
+ * is the first piece; `length` is the whole body's, or unknown (then it is chunked, or for HTTP/1.0
+ * ends with the connection). Pieces are copied. A write that returns false was taken, but is the last
+ * that is wanted until `writable` is called, from a later turn. If the client goes away, pieces are
+ * dropped; the end is due all the same. With `is_whole` false the connection is closed so that what
+ * arrived is seen to be cut short. */
+#define SERVER_LENGTH_UNKNOWN UINT64_MAX
+bool server_stream_begin(struct server_conn *conn, const struct server_reply *head, uint64_t length,
+                         void (*writable)(void *arg), void *arg);
+bool server_stream_write(struct server_conn *conn, struct span bytes);
+void server_stream_end(struct server_conn *conn, bool is_whole);
+
 /* JSON `{"error": "text"}` with the status; `text` must need no escaping. `fields` as in struct
  * server_reply. */
 void server_reply_error(struct server_conn *conn, unsigned status, struct span fields,
                         const char *text);
 
-/* Asks to be told, once, if the client goes away before the reply (the reply is still due). NULL
- * takes it back. */
+/* Asks to be told, once, if the client goes away before the reply. The reply is still due, and may be
+ * given from within `abandoned`. NULL takes it back. */
 void server_on_abandon(struct server_conn *conn, void (*abandoned)(void *arg), void *arg);
 
 /* The loop that the connection lives on. */
@@ -90,7 +102,7 @@ struct server_limits {
     X(replies_2xx, "replies with a 2xx status")                                 \
     X(replies_4xx, "replies with a 4xx status")                                 \
     X(replies_5xx, "replies with a 5xx status")                                 \
-    X(bad_requests, "requests refused by the parser")                           \
+    X(bad_requests, "requests refused by the parser or for their size")         \
     X(abandoned, "requests whose client went away before the reply")            \
     X(timed_out_head, "connections closed: head deadline")                      \
     X(timed_out_body, "connections closed: body deadline")                      \

@@ -36,7 +36,7 @@ struct http_limits {
     uint32_t line_bytes; /* request line or status line without CRLF [414 if the target is what is
                             long] */
     uint32_t head_bytes; /* the whole head including the line and the empty line [431] */
-    uint16_t fields;     /* [431] */
+    uint32_t fields;     /* [431] */
 };
 /* An initialiser. */
 #define HTTP_LIMITS_DEFAULT                                           \

@@ -209,7 +209,7 @@ static bool parse_unix(struct url *u, struct span url, struct fail *f)
     if (path.len >= sizeof u->unix_path)
         return refuse(f, url, "the path of a Unix socket is at most 107 bytes long (unix(7))");
     memcpy(u->unix_path, path.data, path.len);
-    strcpy(u->host_field, "localhost");
+    memcpy(u->host_field, "localhost", sizeof "localhost");
     return set_target(u, url, from(url, target < end ? target + 1 : end), f);
 }
 

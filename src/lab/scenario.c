@@ -291,7 +291,7 @@ static bool set_pending(struct parser *p)
 /* An indented line continues the value above it; an indented key is most likely not meant to. */
 static bool continue_pending(struct parser *p, const char *value)
 {
-    char name[NAME_BYTES];
+    char name[NAME_BYTES], shown[SHOWN_BYTES];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(value, " =:"), value);
     const char *behind = value + strlen(name);
     behind += strspn(behind, " ");
@@ -301,7 +301,7 @@ static bool continue_pending(struct parser *p, const char *value)
                 fail_set(p->f, EXIT_USAGE,
                          "an indented line continues \"%s\" above: expected the key \"%s\" at the "
                          "beginning of its line",
-                         p->pending.name, name);
+                         log_escape(span_of(p->pending.name), shown, sizeof shown), name);
                 return fail_at(p, p->line);
             }
     if (*value)

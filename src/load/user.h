@@ -21,6 +21,7 @@ struct flight {
     uint64_t due_ns, sent_ns; /* clock_ns() */
     uint64_t number;          /* of the request, from 0, unique over threads */
     uint32_t step;            /* of the schedule, that the request was due in */
+    bool is_sampled;          /* the body of its answer is kept */
 };
 
 struct user {
@@ -37,13 +38,16 @@ struct user {
     uint64_t free_ns;   /* since when the connection may take another request */
     uint64_t landed_ns; /* when its last request ended */
     bool has_request;   /* closed loop: took a request before it had a connection */
+    bool has_thought;   /* clients ramp: its next request may be sent */
     bool is_open;
     unsigned address; /* the plan's, that was tried last */
     unsigned tries;   /* of addresses, before the start */
     bool was_tried;   /* it was open once, or every address failed */
     bool was_useful;  /* an answer came since the connection was opened */
     uint64_t received_seen;
+    struct bytes sample; /* the body of the oldest request's answer, if that is to be kept */
 
+    struct timer think; /* clients ramp: until the next request */
     struct timer retry; /* until the connection may be tried again */
     uint64_t retry_wait_ns;
 };
@@ -65,6 +69,14 @@ bool user_has_room(const struct user *u);
  * user_flush(), which must be called before the turn ends, and does nothing if nothing is unsent. */
 void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t number, uint64_t now_ns);
 void user_flush(struct user *u);
+
+/* Begins request `number`, which was due at `due_ns`; the user must have room. It leaves with
+ * user_flush(), which must be called before the turn ends, and does nothing if nothing is unsent. */
+void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t number, uint64_t now_ns);
+void user_flush(struct user *u);
+
+/* Tells the generator when `until_ns` has come. */
+void user_think(struct user *u, uint64_t until_ns);
 
 /* The oldest request under way is given up at the run's end: unfinished. */
 void user_abandon(struct user *u, uint64_t now_ns);

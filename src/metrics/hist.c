@@ -148,6 +148,8 @@ uint64_t hist_percentile(const struct hist *h, double percent)
     CHECK(percent >= 0 && percent <= 100);
     if (!h->count)
         return 0;
+    if (percent == 100) /* exact also where counts have more digits than a double */
+        return h->max;
     /* 99.9 is not a binary fraction: what rounding adds to a whole rank must not lift it to the
      * next one. */
     double rank = ceil(percent * (double)h->count / 100 * (1 - 0x1p-50));

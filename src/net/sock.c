@@ -9,15 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/num.h"
+
+enum { SHOWN_BYTES = 256 };
 
 static bool unix_address(const char *path, struct address *a, struct fail *f)
 {
+    char shown[SHOWN_BYTES];
     size_t len = strlen(path);
     if (!len || len >= sizeof a->sa.un.sun_path)
-        return fail_set(f, EXIT_USAGE, "unix:%s: expected a path of 1 to %zu bytes", path,
+        return fail_set(f, EXIT_USAGE, "unix:%s: expected a path of 1 to %zu bytes",
+                        log_escape(span_of(path), shown, sizeof shown),
                         sizeof a->sa.un.sun_path - 1);
     *a = (struct address){.len = sizeof a->sa.un, .sa.un.sun_family = AF_UNIX};
     memcpy(a->sa.un.sun_path, path, len);
@@ -26,7 +32,7 @@ static bool unix_address(const char *path, struct address *a, struct fail *f)
 
 bool address_parse(const char *text, struct address *a, struct fail *f)
 {
-    char host[256] = "";
+    char host[256] = "", shown[SHOWN_BYTES];
     if (strncmp(text, "unix:", 5) == 0)
         return unix_address(text + 5, a, f);
     const char *colon = strrchr(text, ':');
@@ -35,15 +41,16 @@ bool address_parse(const char *text, struct address *a, struct fail *f)
         (size_t)(colon - text) >= sizeof host)
         return fail_set(
             f, EXIT_USAGE,
-            "%s: expected ADDR:PORT such as 127.0.0.1:8080, [::1]:8080, :8080, or unix:PATH", text);
+            "%s: expected ADDR:PORT such as 127.0.0.1:8080, [::1]:8080, :8080, or unix:PATH",
+            log_escape(span_of(text), shown, sizeof shown));
     memcpy(host, text, (size_t)(colon - text));
     size_t len = strlen(host);
     if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
         memmove(host, host + 1, len - 2);
         host[len - 2] = 0;
     } else if (strchr(host, ':')) {
-        return fail_set(f, EXIT_USAGE, "%s: an IPv6 address stands in brackets: [%s]:%s", text,
-                        host, colon + 1);
+        return fail_set(f, EXIT_USAGE, "%s: an IPv6 address stands in brackets: [::1]:%s",
+                        log_escape(span_of(text), shown, sizeof shown), colon + 1);
     }
     if (!len) {
         *a = (struct address){.len = sizeof a->sa.in6, .sa.in6 = {.sin6_family = AF_INET6}};
@@ -56,12 +63,13 @@ bool address_parse(const char *text, struct address *a, struct fail *f)
 int address_resolve(const char *host, uint16_t port, struct address *a, int max, struct fail *f)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *list;
-    char service[6];
+    char service[6], shown[SHOWN_BYTES];
     int count = 0;
+    log_escape(span_of(host), shown, sizeof shown);
     snprintf(service, sizeof service, "%u", port);
     int error = getaddrinfo(host, service, &hints, &list);
     if (error) {
-        fail_set(f, EXIT_FAILED, "%s: no such host (%s)", host, gai_strerror(error));
+        fail_set(f, EXIT_FAILED, "%s: no such host (%s)", shown, gai_strerror(error));
         return 0;
     }
     for (struct addrinfo *i = list; i && count < max; i = i->ai_next) {
@@ -72,7 +80,7 @@ int address_resolve(const char *host, uint16_t port, struct address *a, int max,
     }
     freeaddrinfo(list);
     if (!count)
-        fail_set(f, EXIT_FAILED, "%s: no address of a usable kind", host);
+        fail_set(f, EXIT_FAILED, "%s: no address of a usable kind", shown);
     return count;
 }
 
@@ -110,6 +118,9 @@ const char *address_text(const struct address *a, char out[ADDRESS_TEXT_BYTES])
  * alone. */
 static void remove_dead_socket(const struct address *a)
 {
+    struct stat st;
+    if (stat(a->sa.un.sun_path, &st) || !S_ISSOCK(st.st_mode))
+        return;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
@@ -120,8 +131,8 @@ static void remove_dead_socket(const struct address *a)
 
 static bool fail_listen(const struct address *a, struct fail *f)
 {
-    char text[ADDRESS_TEXT_BYTES];
-    address_text(a, text);
+    char address[ADDRESS_TEXT_BYTES], text[SHOWN_BYTES];
+    log_escape(span_of(address_text(a, address)), text, sizeof text);
     switch (errno) {
     case EADDRINUSE:
         return fail_set(
@@ -225,4 +236,10 @@ uint64_t sock_raise_descriptors(void)
     if (setrlimit(RLIMIT_NOFILE, &limit) || getrlimit(RLIMIT_NOFILE, &limit))
         return 0;
     return limit.rlim_cur;
+}
+
+void sock_forget(int fd)
+{
+    struct linger none = {.l_onoff = 1};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }

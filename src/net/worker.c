@@ -46,12 +46,15 @@ static void *worker_main(void *arg)
         tell_start(w, FAILED);
         return NULL;
     }
+    clockid_t clock;
+    atomic_store(&w->cpu_clock, pthread_getcpuclockid(pthread_self(), &clock) ? 0 : clock);
     tell_start(w, READY);
     loop_run(&w->loop);
     if (w->end)
         w->end(w);
     loop_close(&w->loop);
-    w->cpu_ns_at_end = clock_thread_cpu_ns();
+    atomic_store(&w->cpu_ns_at_end, clock_thread_cpu_ns());
+    atomic_store(&w->cpu_clock, 0);
     return NULL;
 }
 
@@ -103,5 +106,7 @@ void worker_join(struct worker *w)
 
 uint64_t worker_cpu_ns(const struct worker *w)
 {
-    return w->is_started ? clock_cpu_ns_of(w->thread) : w->cpu_ns_at_end;
+    clockid_t clock = atomic_load(&w->cpu_clock);
+    uint64_t used_ns = clock ? clock_cpu_ns_by(clock) : 0;
+    return used_ns ? used_ns : atomic_load(&w->cpu_ns_at_end); /* it may have ended meanwhile */
 }

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,7 +16,6 @@ struct worker {
     struct loop loop;
     pthread_t thread;
     bool is_started;
-    uint64_t cpu_ns_at_end; /* kept by worker_join() */
 
     /* set by the owner before worker_start() */
     char name[16];  /* shown by ps -L and top -H */
@@ -32,6 +32,8 @@ struct worker {
     void (*on_stop)(struct worker *w);
     struct fail fail;
     int start_outcome;
+    _Atomic clockid_t cpu_clock; /* of the thread; 0 before its start and after its end */
+    _Atomic uint64_t cpu_ns_at_end;
 };
 
 /* Starts the thread, opens its loop and calls `begin` there; returns when that is done. */
@@ -44,7 +46,7 @@ void worker_stop(struct worker *w, void (*on_stop)(struct worker *w));
 /* Waits for the thread's end. */
 void worker_join(struct worker *w);
 
-/* CPU time used so far, in ns; also after worker_join(). By the thread that starts and joins. */
+/* CPU time used so far, in ns; also before the start and after worker_join(). Any thread. */
 uint64_t worker_cpu_ns(const struct worker *w);
 
 #endif

@@ -108,7 +108,12 @@ static void print_load(const struct page *p, const struct load_result *r)
     char target[32], timeout[UNITS_TEXT_BYTES];
     fprintf(p->to, "%s%-*s%s%s %s\n", begin(p, FAINT), LABEL_WIDTH, "load", end(p), r->method,
             r->url);
-    fprintf(p->to, "%-*s%s", LABEL_WIDTH, "", r->is_open ? r->model : "closed loop");
+    fprintf(p->to, "%-*s%s", LABEL_WIDTH, "",
+            r->is_open        ? r->model
+            : r->clients.pods ? "clients ramp"
+                              : "closed loop");
+    if (r->is_open && r->arrivals == LOAD_POISSON)
+        fprintf(p->to, " poisson");
     if (!isnan(r->target_rps))
         fprintf(p->to, " %s/s", rate(r->target_rps, target));
     fprintf(p->to, ", %.4g s, %u connection%s", r->duration_s, r->connections,
@@ -256,11 +261,23 @@ static unsigned bars_that_fit(const struct result *r, const struct result_target
     const struct load_result *l = t->load;
     unsigned lines = ALWAYS + (l->is_open ? 2 : 0) +
                      (l->counts.ok < l->counts.sent + l->counts.unsent) +
-                     !isnan(t->server_cpu_us_per_request) + !!r->pinning + (r->store && r->cache);
+                     !isnan(t->server_cpu_us_per_request) + !!r->pinning + (r->store && r->cache) +
+                     l->expected.count;
     for (unsigned i = 0; i < l->reason_count; i++)
         lines += 1 + (unsigned)strlen(l->reasons[i]) / (PAGE_WIDTH - LABEL_WIDTH);
     unsigned left = lines < PAGE_LINES ? PAGE_LINES - lines : 0;
     return left < BARS_MIN ? BARS_MIN : left > BARS_MAX ? BARS_MAX : left;
+}
+
+static void print_expectations(const struct page *p, const struct load_result *r)
+{
+    char text[EXPECT_TEXT_BYTES], measured[EXPECT_TEXT_BYTES];
+    for (unsigned i = 0; i < r->expected.count; i++) {
+        const struct expectation *e = &r->expected.items[i];
+        fprintf(p->to, "%s%-*s%s%-24s %s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH,
+                i ? "" : "expected", end(p), expect_text(e, text), begin(p, e->is_met ? GOOD : BAD),
+                e->is_met ? "met" : "NOT MET", end(p), expect_measured_text(e, measured));
+    }
 }
 
 static void print_one(const struct page *p, const struct result *r, const struct result_target *t)
@@ -279,6 +296,7 @@ static void print_one(const struct page *p, const struct result *r, const struct
     if (r->store && r->cache)
         fprintf(p->to, "%s%-*s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH, "storage", end(p),
                 r->store, r->cache);
+    print_expectations(p, t->load);
     print_reasons(p, t->load);
 }
 
@@ -306,6 +324,8 @@ void result_print(const struct result *r, FILE *to, bool color)
             "p50", "p99", "availability", "CPU/request", end(&p));
     for (unsigned i = 0; i < r->target_count; i++)
         print_row(&p, &r->targets[i]);
-    for (unsigned i = 0; i < r->target_count; i++)
+    for (unsigned i = 0; i < r->target_count; i++) {
+        print_expectations(&p, r->targets[i].load);
         print_reasons(&p, r->targets[i].load);
+    }
 }

@@ -42,22 +42,27 @@ static void counts_add(struct load_counts *to, const struct load_counts *from)
         to->errors[i] += from->errors[i];
 }
 
-void view_add(struct view_state *v, const struct load_second *row, const struct hist *so_far)
+void view_add(struct view_state *v, const struct load_second *row)
 {
     struct view_second *second = &v->seconds[v->second_count++ % VIEW_SECONDS];
-    uint64_t bins[VIEW_BINS];
-    bins_of(so_far, bins);
-    for (unsigned i = 0; i < VIEW_BINS; i++)
-        second->bins[i] = (uint32_t)(bins[i] - v->bins[i]);
-    memcpy(v->bins, bins, sizeof bins);
+    uint64_t bins[VIEW_BINS] = {0};
+    if (row->latency) {
+        bins_of(row->latency, bins);
+        hist_merge(v->all, row->latency);
+    }
+    for (unsigned i = 0; i < VIEW_BINS; i++) {
+        second->bins[i] = bins[i] < UINT32_MAX ? (uint32_t)bins[i] : UINT32_MAX;
+        v->bins[i] += bins[i];
+    }
     second->rps = row->length_s > 0 ? (double)row->counts.ok / row->length_s : 0;
     second->target_rps = row->target_rps;
     v->last = *row;
+    v->last.latency = v->last.service = NULL; /* valid during the call only */
     counts_add(&v->counts, &row->counts);
-    v->p50_ns = hist_percentile(so_far, 50);
-    v->p99_ns = hist_percentile(so_far, 99);
-    v->p999_ns = hist_percentile(so_far, 99.9);
-    v->max_ns = so_far->max;
+    v->p50_ns = hist_percentile(v->all, 50);
+    v->p99_ns = hist_percentile(v->all, 99);
+    v->p999_ns = hist_percentile(v->all, 99.9);
+    v->max_ns = v->all->max;
 }
 
 /* --- lines --- */
@@ -330,6 +335,8 @@ static void draw_under_way(struct page *p, const struct view_state *v)
     put_label(p, "under way");
     put(p, PLAIN, "%s in flight, ", grouped(l->in_flight, shown));
     put(p, PLAIN, "%s connections", grouped(l->connections_open, shown));
+    if (l->clients)
+        put(p, PLAIN, " of %s clients", grouped(l->clients, shown));
     if (v->is_open)
         put(p, l->backlog ? WARN : PLAIN, ", %s waiting", grouped(l->backlog, shown));
     next_line(p);

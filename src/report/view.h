@@ -17,7 +17,7 @@ enum {
     VIEW_SECONDS = 1024, /* kept; an older one's place is taken */
 };
 
-/* A load as the view knows it. Zeroed, then the first part is filled in. */
+/* A load as the view knows it. Zeroed, then the first part, `all` and `seconds` are filled in. */
 struct view_state {
     char title[2600];       /* "GET http://127.0.0.1:8080/" */
     char model[64];         /* "closed loop" */
@@ -30,6 +30,7 @@ struct view_state {
     struct load_counts counts;
     uint64_t p50_ns, p99_ns, p999_ns, max_ns; /* of all so far */
     uint64_t bins[VIEW_BINS];                 /* all so far */
+    struct hist *all;                         /* the same, exactly; the owner's */
     struct view_second {
         double rps, target_rps; /* NAN: none */
         uint32_t bins[VIEW_BINS];
@@ -37,8 +38,8 @@ struct view_state {
     unsigned second_count;
 };
 
-/* Takes in a row, and the histogram of all latencies so far. */
-void view_add(struct view_state *v, const struct load_second *row, const struct hist *so_far);
+/* Takes in a row, with the histogram of its latencies. */
+void view_add(struct view_state *v, const struct load_second *row);
 
 struct view_style {
     unsigned columns, rows;

@@ -150,6 +150,7 @@ struct view *view_open(int fd)
     CHECK(!terminal.is_taken);
     terminal.fd = fd;
     v->state.seconds = mem_need(VIEW_SECONDS, sizeof *v->state.seconds);
+    v->state.all = hist_new();
     v->style.has_color = !is_set("NO_COLOR");
     v->style.has_palette = v->style.has_color && strstr(getenv("TERM"), "256");
     v->style.has_blocks = speaks_utf8();
@@ -208,5 +209,6 @@ void view_close(struct view *v)
     leave_terminal();
     release_signals();
     free(v->state.seconds);
+    free(v->state.all);
     free(v);
 }

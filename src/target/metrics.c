@@ -16,12 +16,15 @@ static void sum_servers(const struct target *t, struct server_counters *sum, uin
     *sum = (struct server_counters){0};
     *open = *waiting = 0;
     for (unsigned i = 0; i < t->thread_count; i++) {
-        const struct server_counters *c = server_counters(t->workers[i].server);
+        const struct server *s = t->workers[i].server;
+        if (!s)
+            continue;
+        const struct server_counters *c = server_counters(s);
 #define X(name, help) sum->name += counter_read(&c->name);
         SERVER_COUNTERS(X)
 #undef X
-        *open += server_open_connections(t->workers[i].server);
-        *waiting += server_waiting(t->workers[i].server);
+        *open += server_open_connections(s);
+        *waiting += server_waiting(s);
     }
 }
 
@@ -45,8 +48,8 @@ static void sum_storage(const struct target *t, bool is_cache, struct store_coun
         sum->reconnects += counter_read(&c->reconnects);
         for (int o = 0; o < STORE_OUTCOMES; o++)
             sum->outcomes[o] += counter_read(&c->outcomes[o]);
-        sum->connections += __atomic_load_n(&c->connections, __ATOMIC_RELAXED);
-        sum->pool += __atomic_load_n(&c->pool, __ATOMIC_RELAXED);
+        sum->connections += gauge_read(&c->connections);
+        sum->pool += gauge_read(&c->pool);
         hist_merge(latency, c->latency);
     }
 }
@@ -65,7 +68,7 @@ int target_pool(const struct target *t)
     for (unsigned i = 0; i < t->thread_count; i++) {
         const struct store_counters *c = counters_of(&t->workers[i], false);
         has_pool |= c && c->pool;
-        sum.connections += c ? __atomic_load_n(&c->connections, __ATOMIC_RELAXED) : 0;
+        sum.connections += c ? gauge_read(&c->connections) : 0;
     }
     return has_pool ? (int)sum.connections : -1;
 }
@@ -205,8 +208,10 @@ static void put_others(const struct target *t, struct text *out)
 void endpoint_metrics(struct target_worker *w, const struct server_request *r)
 {
     struct text page = {0};
+    pthread_mutex_lock(&w->target->lock);
     put_server(w->target, &page);
     put_storage(w->target, &page);
+    pthread_mutex_unlock(&w->target->lock);
     put_others(w->target, &page);
     server_reply(r->conn,
                  &(struct server_reply){.status = 200,

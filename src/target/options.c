@@ -3,6 +3,10 @@
 
 #include <stddef.h>
 
+#include "base/units.h"
+
+enum { HEAD_BYTES_MIN = 64, HEAD_BYTES_MAX = 1 << 20 };
+
 static const char *const modes[] = {"all", "static", "fib", "proxy", "post", "db", NULL};
 
 const char *target_mode_name(enum target_mode m)
@@ -21,6 +25,18 @@ const struct target_config target_config_default = {
     .fib_queue = 1024,
     .limits = SERVER_LIMITS_DEFAULT,
 };
+
+/* A size within what a head may sensibly have, into a uint32_t. */
+static bool parse_head_bytes(void *field, const char *value, struct fail *f)
+{
+    uint64_t bytes;
+    if (!units_size(value, &bytes, f))
+        return false;
+    if (bytes < HEAD_BYTES_MIN || bytes > HEAD_BYTES_MAX)
+        return fail_set(f, EXIT_USAGE, "expected a size from %d bytes to 1M", HEAD_BYTES_MIN);
+    *(uint32_t *)field = (uint32_t)bytes;
+    return true;
+}
 
 #define AT(field) offsetof(struct target_config, field)
 
@@ -110,6 +126,25 @@ const struct option_row target_options[] = {
      .metavar = "N",
      .max = 4000000000,
      .help = "requests a connection may make, 0 for any number (default 0)"},
+    {.name = "max-line",
+     .kind = OPTION_PARSED,
+     .at = AT(limits.head.line_bytes),
+     .metavar = "SIZE",
+     .parse = parse_head_bytes,
+     .help = "of a request line, 414 beyond (default 8k)"},
+    {.name = "max-head",
+     .kind = OPTION_PARSED,
+     .at = AT(limits.head.head_bytes),
+     .metavar = "SIZE",
+     .parse = parse_head_bytes,
+     .help = "of a request's head, its line included, 431 beyond (default 24k)"},
+    {.name = "max-fields",
+     .kind = OPTION_COUNT,
+     .at = AT(limits.head.fields),
+     .metavar = "N",
+     .min = 1,
+     .max = 10000,
+     .help = "header fields of a request, 431 beyond (default 100)"},
     {.name = "max-body",
      .kind = OPTION_SIZE,
      .at = AT(limits.body_bytes),

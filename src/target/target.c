@@ -32,6 +32,7 @@ struct target *target_start(const struct target_config *config, struct fail *f)
 {
     struct target *t = mem_need(1, sizeof *t);
     t->config = *config;
+    pthread_mutex_init(&t->lock, NULL);
     t->started_us = clock_wall_us();
     if (!open_parts(t, f) || !start_workers(t, f)) {
         close_parts(t);
@@ -118,6 +119,7 @@ static bool open_listeners(struct target *t, struct fail *f)
 {
     int *fds = mem_need(t->thread_count, sizeof *fds);
     bool is_open = sock_listen(&t->address, fds, t->thread_count, BACKLOG, f);
+    t->is_listening = is_open;
     for (unsigned i = 0; is_open && i < t->thread_count; i++)
         t->workers[i].listener = fds[i];
     free(fds);
@@ -150,6 +152,17 @@ static struct target_worker *worker_of(struct worker *w)
     return (struct target_worker *)((char *)w - offsetof(struct target_worker, worker));
 }
 
+/* From here on the thread's counters are seen by the others. */
+static void enlist(struct target_worker *w, struct server *server, struct store *store,
+                   struct cache *cache)
+{
+    pthread_mutex_lock(&w->target->lock);
+    w->server = server;
+    w->store = store;
+    w->cache = cache;
+    pthread_mutex_unlock(&w->target->lock);
+}
+
 static struct server *serve(struct target_worker *w, int *listener, server_handler_f *handler,
                             struct fail *f)
 {
@@ -167,7 +180,9 @@ static bool worker_begin(struct worker *worker, struct fail *f)
 {
     struct target_worker *w = worker_of(worker);
     struct target *t = w->target;
-    if (t->storage && !storage_attach(t->storage, &worker->loop, w->index, &w->store, &w->cache, f))
+    struct store *store = NULL;
+    struct cache *cache = NULL;
+    if (t->storage && !storage_attach(t->storage, &worker->loop, w->index, &store, &cache, f))
         return false;
     if (t->upstream_address_count)
         w->proxy = proxy_new(&worker->loop, &(struct proxy_config){
@@ -176,13 +191,14 @@ static bool worker_begin(struct worker *worker, struct fail *f)
                                                 .address_count = t->upstream_address_count,
                                                 .timeout_ns = t->config.upstream_timeout_ns,
                                                 .connections = t->config.upstream_connections,
-                                                .body_bytes = 1 << 20,
+                                                .hold_bytes = 64 * 1024,
                                             });
     if (w->metrics_listener >= 0 &&
         !(w->metrics_server = serve(w, &w->metrics_listener, target_metrics_request, f)))
         return false;
-    w->server = serve(w, &w->listener, target_request, f);
-    return w->server;
+    struct server *server = serve(w, &w->listener, target_request, f);
+    enlist(w, server, store, cache);
+    return server;
 }
 
 /* --- stopping: clients first, then what stands behind them --- */
@@ -190,8 +206,11 @@ static bool worker_begin(struct worker *worker, struct fail *f)
 static void worker_closed(void *arg)
 {
     struct target_worker *w = arg;
-    store_close(w->store);
-    cache_close(w->cache);
+    struct store *store = w->store;
+    struct cache *cache = w->cache;
+    enlist(w, w->server, NULL, NULL);
+    store_close(store);
+    cache_close(cache);
     loop_stop(&w->worker.loop);
 }
 
@@ -249,9 +268,11 @@ static void close_parts(struct target *t)
         upstream_stop(t->upstream);
     if (t->storage)
         storage_free(t->storage);
-    if (t->address.sa.any.sa_family == AF_UNIX)
+    if (t->is_listening && t->address.sa.any.sa_family == AF_UNIX)
         unlink(t->address.sa.un.sun_path);
+    text_free(&t->line);
     text_free(&t->openapi);
+    pthread_mutex_destroy(&t->lock);
     free(t->workers);
     free(t);
 }
@@ -266,21 +287,18 @@ void target_stop(struct target *t)
 static void describe(struct target *t)
 {
     const char *scheme = t->address.sa.any.sa_family == AF_UNIX ? "" : "http://";
-    int len = snprintf(t->line, sizeof t->line, "listening on %s%s, mode %s, %u thread%s", scheme,
-                       t->address_text, target_mode_name((enum target_mode)t->config.mode),
-                       t->thread_count, t->thread_count == 1 ? "" : "s");
+    text_addf(&t->line, "listening on %s%s, mode %s, %u thread%s", scheme, t->address_text,
+              target_mode_name((enum target_mode)t->config.mode), t->thread_count,
+              t->thread_count == 1 ? "" : "s");
     if (t->config.cores)
-        len += snprintf(t->line + len, sizeof t->line - (size_t)len, " on cores %s",
-                        t->config.cores);
+        text_addf(&t->line, " on cores %s", t->config.cores);
     if (t->storage)
-        len += snprintf(t->line + len, sizeof t->line - (size_t)len, ", store %s, cache %s",
-                        storage_store_text(t->storage), storage_cache_text(t->storage));
+        text_addf(&t->line, ", store %s, cache %s", storage_store_text(t->storage),
+                  storage_cache_text(t->storage));
     if (t->upstream)
-        snprintf(t->line + len, sizeof t->line - (size_t)len, ", built-in upstream on %s",
-                 upstream_address(t->upstream));
+        text_addf(&t->line, ", built-in upstream on %s", upstream_address(t->upstream));
     else if (t->upstream_address_count)
-        snprintf(t->line + len, sizeof t->line - (size_t)len, ", upstream %.200s",
-                 t->upstream_url.text);
+        text_addf(&t->line, ", upstream %s", t->upstream_url.text);
 }
 
 const char *target_address(const struct target *t)
@@ -290,7 +308,7 @@ const char *target_address(const struct target *t)
 
 const char *target_line(const struct target *t)
 {
-    return t->line;
+    return t->line.data;
 }
 
 const char *target_store_text(const struct target *t)
@@ -306,6 +324,11 @@ const char *target_cache_text(const struct target *t)
 bool target_is_embedded(const struct target *t)
 {
     return t->storage && storage_is_embedded(t->storage);
+}
+
+const struct storage *target_storage(const struct target *t)
+{
+    return t->storage;
 }
 
 uint64_t target_cpu_ns(const struct target *t)

@@ -19,10 +19,11 @@ struct target_worker {
     struct target *target;
     unsigned index;
     int listener, metrics_listener; /* -1: none */
-    struct server *server, *metrics_server;
+    struct server *server;          /* NULL: not yet */
+    struct store *store;            /* NULL: none, or not yet, or no more */
+    struct cache *cache;            /* the same; all three change under the target's lock */
+    struct server *metrics_server;
     unsigned servers_running;
-    struct store *store;     /* NULL: none */
-    struct cache *cache;     /* NULL: none */
     struct proxy *proxy;     /* NULL: not in this mode */
     struct post *free_posts; /* see post.c */
     struct post_chunk *post_chunks;
@@ -33,7 +34,7 @@ struct target {
     struct target_config config;
     struct address address, metrics_address;
     char address_text[ADDRESS_TEXT_BYTES];
-    char line[1024];
+    struct text line;
     struct storage *storage;
     struct fib_pool *fib;
     struct upstream *upstream; /* the built-in one; NULL: another is used, or none */
@@ -43,7 +44,9 @@ struct target {
     struct text openapi;
     unsigned thread_count;
     struct target_worker *workers;
+    pthread_mutex_t lock; /* while one worker tells what all have counted, none comes or goes */
     int64_t started_us;
+    bool is_listening;
 };
 
 /* As --mode takes it: "db". */

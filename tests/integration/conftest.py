@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from iubench_fixtures import serve, start  # noqa: F401
 from services import Memcached, Postgres, pg_program
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -2,13 +2,14 @@
 servers when the suites ask for it."""
 
 import os
+import shutil
 import socket
 import subprocess
 import threading
 
 import pytest
 
-from services import PG_DATABASE, PG_PASSWORD, PG_USER
+from services import PG_DATABASE, PG_PASSWORD, PG_USER, as_unprivileged
 
 SECONDS = 120
 
@@ -34,7 +35,7 @@ def obey(end, servers):
 
 
 def run(program, arguments=(), servers=None, **environment):
-    """Runs a test program; `servers` (by name) are at its command."""
+    """Runs a test program; `servers` (by name) are at its command. Returns what it printed."""
     clean = {name: value for name, value in os.environ.items()
              if not name.startswith(("PG", "DATABASE_URL", "MEMCACHED_SERVERS"))}
     ours, theirs = socket.socketpair()
@@ -54,6 +55,7 @@ def run(program, arguments=(), servers=None, **environment):
             ours.close()
     assert done.returncode == 0, done.stdout
     assert "1 test(s)" in done.stdout or len(arguments) == 0, "no such test:\n" + done.stdout
+    return done.stdout
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +77,25 @@ def test_store_on_postgres_by_unix_socket(store_program, make_postgres):
 
 def test_store_on_postgres_by_tcp_with_password(store_program, make_postgres):
     run(store_program, IUBENCH_TEST_PG=make_postgres().tcp_uri)
+
+
+@pytest.fixture
+def tls_uri(make_postgres):
+    """A server that demands TLS, where libpq carries the inserts instead of our own frames."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    server = make_postgres()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                    "/CN=127.0.0.1", "-keyout", "server.key", "-out", "server.crt"], check=True,
+                   cwd=server.data, stderr=subprocess.DEVNULL, **as_unprivileged())
+    os.chmod(os.path.join(server.data, "server.key"), 0o600)
+    server.psql("ALTER SYSTEM SET ssl = on")
+    server.psql("SELECT pg_reload_conf()")
+    return server.tcp_uri + "?sslmode=require"
+
+
+def test_store_on_postgres_by_tls(store_program, tls_uri):
+    run(store_program, IUBENCH_TEST_PG=tls_uri)
 
 
 @pytest.mark.parametrize("case", ["survives_kill", "survives_stop", "survives_pause",
@@ -160,3 +181,65 @@ def test_no_right_to_insert(store_program, make_postgres):
                 " created_at timestamp, updated_at timestamp); CREATE ROLE poor LOGIN")
     uri = server.uri.replace(PG_USER + "@", "poor@")
     expect_message(store_program, server, uri, "may not insert into the table device")
+
+
+# --- memcached --------------------------------------------------------------------------------------
+
+
+def oracle_of(servers):
+    """The configuration text by which libmemcached's own client finds the same servers."""
+    return " ".join(f'--SOCKET="{s.path}"' if s.path else f"--SERVER=127.0.0.1:{s.port}"
+                    for s in servers)
+
+
+def run_cache(program, servers, case=None, address=None, oracle=None):
+    return run(program, [case] if case else [], {"memcached": servers[0]} if case else None,
+               IUBENCH_TEST_MEMCACHED=address or ",".join(s.address for s in servers),
+               IUBENCH_TEST_ORACLE=oracle or oracle_of(servers))
+
+
+def test_cache_on_memcached(cache_program, make_memcached):
+    server = make_memcached()
+    output = run_cache(cache_program, [server])
+    key = output.split("key ", 1)[1].split()[0]
+    assert 10 <= server.ttl(key) <= 20
+
+
+def test_cache_by_unix_socket(cache_program, make_memcached):
+    run_cache(cache_program, [make_memcached(unix=True)])
+
+
+def test_cache_on_two_servers(cache_program, make_memcached):
+    servers = [make_memcached(), make_memcached()]
+    run_cache(cache_program, servers)
+    first, second = (server.count() for server in servers)
+    assert 0.4 < first / (first + second) < 0.6
+
+
+def test_cache_on_two_servers_with_weights(cache_program, make_memcached):
+    servers = [make_memcached(), make_memcached()]
+    weighted = [f"127.0.0.1:{server.port}/?{1 + 2 * i}" for i, server in enumerate(servers)]
+    run_cache(cache_program, servers, address=",".join(weighted),
+              oracle=" ".join(f"--SERVER={item}" for item in weighted))
+    first, second = (server.count() for server in servers)
+    assert 0.15 < first / (first + second) < 0.35
+
+
+def test_cache_configured_by_libmemcached(cache_program, make_memcached):
+    servers = [make_memcached(), make_memcached()]
+    text = oracle_of(servers) + " --DISTRIBUTION=consistent --HASH=MD5"
+    run_cache(cache_program, servers, address=text, oracle=text)
+    assert all(server.count() > 0 for server in servers)
+
+
+@pytest.mark.parametrize("case", ["survives_kill", "survives_stop", "survives_pause"])
+def test_cache_when_memcached_is_hurt(cache_program, make_memcached, case):
+    run_cache(cache_program, [make_memcached()], case)
+
+
+def test_cache_does_not_stall_others(cache_program, make_memcached):
+    run_cache(cache_program, [make_memcached(), make_memcached()], "does_not_stall_others")
+
+
+def test_cache_that_is_full(cache_program, make_memcached):
+    run_cache(cache_program, [make_memcached(arguments=["-M", "-m", "2"])], "tells_refusals_apart")

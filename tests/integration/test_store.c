@@ -53,9 +53,9 @@ static void configure(struct bench *b)
         return;
     }
     static char store[80];
-    snprintf(b->path, sizeof b->path, "/tmp/iubench-store-XXXXXX");
-    assert_non_null(mkdtemp(b->path));
-    strcat(b->path, "/db");
+    char folder[] = "/tmp/iubench-store-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    snprintf(b->path, sizeof b->path, "%s/db", folder);
     snprintf(store, sizeof store, "sqlite:%s", b->path);
     b->config.store = store;
 }
@@ -539,6 +539,7 @@ static void refuses_one_row_alone(void **state)
     struct crowd c = crowd_of(b.store);
     for (int i = 0; i < 20; i++)
         insert_next(&c);
+    drain(&c);
     struct row *twice = insert_values(&c, SPAN("m"), SPAN("7"));
     for (int i = 0; i < 20; i++)
         insert_next(&c);

@@ -326,6 +326,7 @@ static void test_extreme_counts(void **state)
     hist_encode(h, &t);
     assert_true(hist_decode(back, text_span(&t)));
     assert_memory_equal(h->buckets, back->buckets, sizeof h->buckets);
+    assert_int_equal(hist_percentile(h, 100), 18);
 
     /* One more, and the sum of the counts is beyond what the format's readers can hold. */
     t.len = 0;

@@ -143,6 +143,9 @@ static void test_refused(void **state)
     assert_refused("[load]\npath = /x\n  method = GET\n",
                    "dir/some.ini:3: an indented line continues \"path\" above: expected the key "
                    "\"method\" at the beginning of its line");
+    assert_refused("[load]\np\xe5th = /x\n  method = GET\n",
+                   "dir/some.ini:3: an indented line continues \"p\\xe5th\" above: expected the "
+                   "key \"method\" at the beginning of its line");
     assert_refused("[scenario]\nservices = postgres, memcache\n",
                    "dir/some.ini:2: services: \"memcache\" is no service: expected postgres, "
                    "memcached; did you mean memcached?");

@@ -189,7 +189,7 @@ static bool parse_long(const char *begin, char fill, size_t count, const char *e
     size_t len = strlen(begin);
     memcpy(text, begin, len);
     memset(text + len, fill, count);
-    strcpy(text + len + count, end);
+    memcpy(text + len + count, end, strlen(end) + 1);
     return parse(text, &u, f);
 }
 
@@ -213,7 +213,7 @@ static void test_bounds(void **state)
     snprintf(host, sizeof host, "%s.%s.%s.%s", label, label, label, label); /* 255 */
     struct url u;
     assert_true(parse(host, &u, &f));
-    strcat(host, ".");
+    memcpy(host + strlen(host), ".", sizeof ".");
     assert_false(parse(host, &u, &f));
     assert_non_null(strstr(f.text, "255"));
 }

@@ -14,7 +14,7 @@
 #include "report/view.h"
 
 static struct view_state state;
-static struct hist *so_far;
+static struct hist *second;
 
 static int make(void **unused)
 {
@@ -24,7 +24,8 @@ static int make(void **unused)
                                 .window_ns = 30 * NS_PER_S,
                                 .is_open = true};
     state.seconds = calloc(VIEW_SECONDS, sizeof *state.seconds);
-    so_far = hist_new();
+    state.all = hist_new();
+    second = hist_new();
     return state.seconds ? 0 : 1;
 }
 
@@ -32,7 +33,8 @@ static int drop(void **unused)
 {
     (void)unused;
     free(state.seconds);
-    free(so_far);
+    free(state.all);
+    free(second);
     return 0;
 }
 
@@ -48,10 +50,12 @@ static void add_second(uint64_t latency_ns, uint64_t count)
     row.counts.ok = row.counts.sent = count;
     row.counts.errors[LOAD_ERROR_status_5xx] = 7;
     row.counts.timeouts = 2;
-    hist_record_n(so_far, latency_ns, count);
+    hist_clear(second);
+    hist_record_n(second, latency_ns, count);
+    row.latency = second;
     row.p50_ns = row.p99_ns = row.p999_ns = row.max_ns = latency_ns;
     state.elapsed_ns += NS_PER_S;
-    view_add(&state, &row, so_far);
+    view_add(&state, &row);
 }
 
 /* The columns that a line takes, without its escape sequences. */
