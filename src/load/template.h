@@ -42,6 +42,7 @@ struct template
 
 /* --- building: a zeroed struct is an empty template --- */
 
+/* Adds bytes as they stand. */
 void template_add_literal(struct template *t, struct span s);
 
 /* Adds text with placeholders. EXIT_USAGE on one that is not well-formed, and on too many. */
