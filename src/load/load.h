@@ -154,7 +154,7 @@ struct load_result {
     char reasons[8][256];
     unsigned reason_count;
     struct expectations expected; /* --expect, judged */
-    struct load_sample *samples; /* see load_config; in no order */
+    struct load_sample *samples;  /* see load_config; in no order */
     unsigned sample_count;
 };
 
