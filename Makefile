@@ -249,6 +249,8 @@ install: all ## install below $(DESTDIR)$(prefix)
 	$(INSTALL) -d $(DOC_DIR)/scenarios
 	$(INSTALL) -m 644 LICENSE $(wildcard README.md docs/*.md docs/*.json) $(DOC_DIR)
 	$(INSTALL) -m 644 $(wildcard scenarios/*) $(DOC_DIR)/scenarios
+	$(INSTALL) -d $(DOC_DIR)/deploy
+	$(INSTALL) -m 644 $(wildcard deploy/*/*) $(DOC_DIR)/deploy
 
 uninstall: ## remove what install put there
 	rm -rf $(DOC_DIR)

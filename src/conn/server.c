@@ -58,8 +58,8 @@ struct server_conn {
     bool is_paused;      /* reading was stopped: too much input kept */
     bool is_at_end;      /* the client sent its end of stream */
     bool is_head_request, is_old, is_last;
-    bool is_chunked;      /* the streamed reply is */
-    bool wants_writable;  /* a streamed reply waits until more may be written */
+    bool is_chunked;     /* the streamed reply is */
+    bool wants_writable; /* a streamed reply waits until more may be written */
     uint16_t stream_status;
     bool is_abandoned; /* the request whose reply is due, and counted as such */
     uint32_t requests;
@@ -345,7 +345,7 @@ static void conn_received(struct op *op, int res, unsigned flags)
     else if (res == 0)
         conn_at_end(c);
     else if (res > 0 || res == -ENOBUFS) {
-        if (!c->is_paused)
+        if (!c->is_paused && !c->recv.in_kernel) /* the end of a pause has armed it */
             ring_recv(ring, &c->recv, c->fd);
     } else if (res != -ECANCELED)
         conn_lost(c);
@@ -536,6 +536,10 @@ static void conn_refuse(struct server_conn *c, unsigned status)
         {503, "out of memory"},
         {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"},
     };
+    struct server *s = c->server;
+    COUNT(s, over_target, status == 414);
+    COUNT(s, over_head, status == 431);
+    COUNT(s, over_body, status == 413);
     const char *text = "refused";
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].status == status)

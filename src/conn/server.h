@@ -103,6 +103,9 @@ struct server_limits {
     X(replies_4xx, "replies with a 4xx status")                                 \
     X(replies_5xx, "replies with a 5xx status")                                 \
     X(bad_requests, "requests refused by the parser or for their size")         \
+    X(over_target, "requests refused: target too long")                         \
+    X(over_head, "requests refused: head section or its fields too many")       \
+    X(over_body, "requests refused: body too large")                            \
     X(abandoned, "requests whose client went away before the reply")            \
     X(timed_out_head, "connections closed: head deadline")                      \
     X(timed_out_body, "connections closed: body deadline")                      \

@@ -223,6 +223,9 @@ static json_t *target_json(const struct result_target *t)
     put(to, "seed", json_integer(r->seed));
     put(to, "clients_ramp", clients_json(&r->clients));
     put(to, "timeout_s", json_real((double)r->timeout_ns / 1e9));
+    put(to, "keepalive", json_boolean(r->is_kept_alive));
+    put(to, "pipeline", json_integer(r->pipeline));
+    put(to, "connections_made", count(r->connections_made));
     put(to, "requests", requests_json(r));
     put(to, "received_bytes", count(r->counts.received_bytes));
     put(to, "duration_s", json_real(r->duration_s));

@@ -57,9 +57,10 @@ static void fetch_done(void *arg, enum proxy_outcome outcome, struct span type, 
     if (f->is_relayed)
         server_stream_end(f->conn, outcome == PROXY_OK);
     else if (outcome == PROXY_OK)
-        server_reply(f->conn, &(struct server_reply){.status = 200,
-                                                     .type = type.len ? type : SPAN("application/json"),
-                                                     .body = body});
+        server_reply(f->conn,
+                     &(struct server_reply){.status = 200,
+                                            .type = type.len ? type : SPAN("application/json"),
+                                            .body = body});
     else
         fetch_refused(f, outcome);
     free(f);

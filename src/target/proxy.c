@@ -24,7 +24,8 @@ struct proxy_fetch {
     void *arg;
     enum proxy_outcome outcome;
     bool is_retried, is_queued;
-    bool is_relayed;       /* begun() was told */
+    bool is_relayed;  /* begun() was told */
+    unsigned refused; /* addresses that could not be connected to */
     uint16_t status;
     uint64_t length;
     struct bytes body;
@@ -225,7 +226,8 @@ static void link_head(struct client *c, const struct http_head *head, const char
     f->type_len = type.len < TYPE_BYTES ? (uint8_t)type.len : 0;
     memcpy(f->type, type.data, f->type_len);
     f->status = head->status;
-    f->length = head->has_length && !head->has_chunked ? head->content_length : PROXY_LENGTH_UNKNOWN;
+    f->length = head->has_length && !head->has_chunked ? head->content_length
+                                                       : PROXY_LENGTH_UNKNOWN;
 }
 
 /* What is too large to be held is relayed from here on; the deadline is then between its pieces. */
@@ -318,6 +320,19 @@ static void check_closed(struct proxy *p)
         loop_defer(p->loop, &p->closed_task);
 }
 
+/* On a fresh connection, if an idle one was closed under it; at the next address of the upstream, if
+ * this one refuses. */
+static bool may_retry(struct proxy_fetch *f, const struct link *l, enum client_error error)
+{
+    if (l->proxy->is_closing || f->status)
+        return false;
+    if (error == CLIENT_CONNECT)
+        return ++f->refused < l->proxy->config.address_count;
+    bool was_idle = error == CLIENT_RESET && l->was_used && !f->is_retried;
+    f->is_retried |= was_idle;
+    return was_idle;
+}
+
 static void link_closed(struct client *c, enum client_error error, int code)
 {
     struct link *l = OWNER(struct link, client, c);
@@ -332,14 +347,10 @@ static void link_closed(struct client *c, enum client_error error, int code)
     p->open--;
     if (f) {
         f->link = NULL;
-        bool may_retry = error == CLIENT_RESET && l->was_used && !f->is_retried && !f->body.len &&
-                         !p->is_closing;
-        if (may_retry) {
-            f->is_retried = true;
+        if (may_retry(f, l, error))
             fetch_begin(f);
-        } else {
+        else
             fetch_end(f, outcome_of(error));
-        }
     }
     struct proxy_fetch *waiting = p->is_closing || p->open >= p->config.connections ? NULL
                                                                                     : queue_take(p);
