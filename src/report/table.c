@@ -238,7 +238,7 @@ static void print_wrapped(const struct page *p, const char *text)
         while (cut && text[cut] != ' ')
             cut--;
         cut = cut ? cut : room;
-        fprintf(p->to, "%.*s\n%*s", (int)cut, text, LABEL_WIDTH, "");
+        fprintf(p->to, "%.*s\n%-*s", (int)cut, text, LABEL_WIDTH, " ");
         text += cut + (text[cut] == ' ');
         len = strlen(text);
     }
