@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const uint64_t BACKOFF_FIRST_NS = 50 * NS_PER_MS, BACKOFF_MOST_NS = NS_PER_S;
+static const uint64_t BACKOFF_FIRST_NS = 50 * NS_PER_MS, BACKOFF_MOST_NS = 400 * NS_PER_MS;
 static const uint64_t IDLE_NS = 3600 * NS_PER_S;
 
 static void begin_connect(struct cache_memcached_link *l);

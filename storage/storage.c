@@ -27,8 +27,8 @@ const struct option_row storage_options[] = {
      .at = offsetof(struct storage_config, pg_pool),
      .metavar = "N",
      .max = 10000,
-     .help = "connections to PostgreSQL in total, at least one a thread (default 0: few, which "
-             "measured fastest)"},
+     .help = "connections to PostgreSQL in total, at least one a thread (default 0: few, or 64 "
+             "where commits wait for the disk)"},
     {.name = "memcached",
      .kind = OPTION_TEXT,
      .at = offsetof(struct storage_config, memcached),
@@ -270,4 +270,14 @@ const char *storage_cache_text(const struct storage *s)
 bool storage_is_embedded(const struct storage *s)
 {
     return s->sqlite || s->memory;
+}
+
+const struct store_postgres_server *storage_postgres(const struct storage *s)
+{
+    return s->has_postgres ? &s->postgres : NULL;
+}
+
+const struct cache_memcached_servers *storage_memcached(const struct storage *s)
+{
+    return s->has_memcached ? &s->memcached : NULL;
 }

@@ -51,4 +51,8 @@ const char *storage_store_text(const struct storage *s);
 const char *storage_cache_text(const struct storage *s);
 bool storage_is_embedded(const struct storage *s);
 
+/* What was opened, for reading back (storage/audit.h); NULL where it is another. */
+const struct store_postgres_server *storage_postgres(const struct storage *s);
+const struct cache_memcached_servers *storage_memcached(const struct storage *s);
+
 #endif

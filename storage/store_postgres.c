@@ -90,7 +90,7 @@ static struct store_postgres_link *freest_link(struct store_postgres *p)
     struct store_postgres_link *best = NULL;
     for (unsigned i = 0; i < p->link_count; i++) {
         struct store_postgres_link *l = &p->links[i];
-        if (l->state == LINK_READY && l->under_way.count < DEPTH_MOST &&
+        if (store_postgres_link_takes(l) && l->under_way.count < DEPTH_MOST &&
             (!best || l->under_way.count < best->under_way.count))
             best = l;
     }

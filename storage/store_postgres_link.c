@@ -1,19 +1,24 @@
-/* libpq does its own reads and writes; the ring tells when they will not block. One-shot polls are
- * armed again after each read, because a poll that only reports edges would miss what libpq left
- * unread. */
+/* Where libpq reads and writes, the ring tells when that will not block: one-shot polls, armed again
+ * after each read, because a poll that only reports edges would miss what libpq left unread. Where
+ * frames of our own travel, a multishot receive takes the place of the polls. */
 #include "storage/store_postgres_link.h"
 
+#include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
 
 #include "base/clock.h"
 #include "storage/store_postgres_wire.h"
 
-static const uint64_t BACKOFF_FIRST_NS = 50 * NS_PER_MS, BACKOFF_MOST_NS = NS_PER_S;
+static const uint64_t BACKOFF_FIRST_NS = 50 * NS_PER_MS, BACKOFF_MOST_NS = 400 * NS_PER_MS;
 static const uint64_t IDLE_NS = 3600 * NS_PER_S;
 
 static void begin_connect(struct store_postgres_link *l);
 static void socket_ready(struct store_postgres_link *l, bool is_readable);
+static void become_ready(struct store_postgres_link *l);
+static void arrived(struct op *op, int res, unsigned flags);
+static void not_sent(struct op *op, int res, unsigned flags);
+static void parked_sent(struct op *op, int res, unsigned flags);
 static void lose(struct store_postgres_link *l);
 static void finish_closing(struct store_postgres_link *l);
 
@@ -115,13 +120,15 @@ bool store_postgres_link_open(struct store_postgres_link *l, struct fail *f)
     rng_seed(&l->rng, clock_ns() ^ (uintptr_t)l);
     op_init(&l->readable, readable_done);
     op_init(&l->writable, writable_done);
+    op_init(&l->arrival, arrived);
+    op_init(&l->sending, not_sent);
+    op_init(&l->parked, parked_sent);
     if (!timer_set(&l->loop->timers, &l->timer, l->loop->now_ns + IDLE_NS))
         return fail_set(f, EXIT_FAILED, "out of memory: a timer");
     l->conn = store_postgres_setup_connect(l->server, f);
     if (!l->conn || !prepare_now(l, f))
         return false;
-    l->state = LINK_READY;
-    await_readable(l);
+    become_ready(l);
     return true;
 }
 
@@ -171,7 +178,7 @@ static void take_preparation(struct store_postgres_link *l)
             lose(l);
             return;
         }
-        l->state = LINK_READY;
+        become_ready(l);
         l->backoff_ns = BACKOFF_FIRST_NS;
         schedule(l);
         l->events->ready(l);
@@ -179,29 +186,105 @@ static void take_preparation(struct store_postgres_link *l)
     }
 }
 
-/* --- inserts and their answers --- */
+/* Nothing was asked since the reply that made it ready, so libpq's buffers are empty. (Should a
+ * notice have come behind that reply and be cut in two there, its second half is no valid reply, and
+ * the connection is given up before an insert was acknowledged on it.) */
+static void become_ready(struct store_postgres_link *l)
+{
+    l->state = LINK_READY;
+    l->is_direct = store_postgres_wire_is_plain(l->conn);
+    if (!l->is_direct) {
+        await_readable(l);
+        return;
+    }
+    l->stream = (struct store_postgres_stream){0};
+    op_init(&l->sending, not_sent);
+    ring_recv(&l->loop->ring, &l->arrival, PQsocket(l->conn));
+}
+
+/* --- inserts leave --- */
 
 void store_postgres_link_insert(struct store_postgres_link *l, struct store_insert *i)
 {
-    CHECK(l->state == LINK_READY);
+    CHECK(store_postgres_link_takes(l));
     i->outcome = STORE_UNKNOWN;
     inserts_push(&l->under_way, i);
     if (l->under_way.count == 1)
         schedule(l);
     l->is_dirty = true;
-    if (!store_postgres_wire_insert(l->conn, l->server->schema, i))
+    if (l->is_direct && !l->unsent)
+        l->unsent = i;
+    if (!l->is_direct && !store_postgres_wire_insert(l->conn, l->server->schema, i))
+        lose(l);
+}
+
+static void send_frames(struct store_postgres_link *l)
+{
+    size_t len = 0;
+    for (struct store_insert *i = l->unsent; i; i = i->next)
+        len += store_postgres_frames_bytes(l->server->schema, i);
+    char *start = ring_stage(&l->loop->ring, len), *at = start;
+    if (!start) {
+        lose(l);
+        return;
+    }
+    for (struct store_insert *i = l->unsent; i; i = i->next)
+        at = store_postgres_frames_insert(at, l->server->schema, i);
+    CHECK(at == start + len);
+    ring_stage_take(&l->loop->ring, len);
+    l->unsent = NULL;
+    l->sent = (struct span){start, len};
+    ring_send_now(&l->loop->ring, &l->sending, PQsocket(l->conn), l->sent);
+}
+
+/* The socket took a part or nothing: the rest follows when there is room. */
+static void not_sent(struct op *op, int res, unsigned flags)
+{
+    struct store_postgres_link *l =
+        (struct store_postgres_link *)((char *)op - offsetof(struct store_postgres_link, sending));
+    size_t taken = res > 0 ? (size_t)res : 0;
+    (void)flags;
+    if (l->state != LINK_READY)
+        return;
+    struct span rest = {l->sent.data + taken, l->sent.len - taken};
+    if ((res < 0 && res != -EAGAIN) || !bytes_append(&l->rest, rest, UINT32_MAX)) {
+        lose(l);
+        return;
+    }
+    l->is_parked = true;
+    ring_send(&l->loop->ring, &l->parked, PQsocket(l->conn), bytes_span(&l->rest));
+}
+
+static void parked_sent(struct op *op, int res, unsigned flags)
+{
+    struct store_postgres_link *l =
+        (struct store_postgres_link *)((char *)op - offsetof(struct store_postgres_link, parked));
+    (void)flags;
+    bool is_whole = res >= 0 && (uint32_t)res == l->rest.len;
+    bytes_free(&l->rest);
+    l->is_parked = false;
+    if (l->state == LINK_CLOSING)
+        finish_closing(l);
+    else if (!is_whole)
         lose(l);
 }
 
 void store_postgres_link_flush(struct store_postgres_link *l)
 {
     l->is_dirty = false;
+    if (l->is_direct) {
+        if (l->unsent)
+            send_frames(l);
+        return;
+    }
     int left = store_postgres_wire_flush(l->conn);
     if (left > 0)
         await_writable(l);
     else if (left < 0)
         lose(l);
 }
+
+/* --- answers --- */
 
 static void answer_oldest(struct store_postgres_link *l)
 {
@@ -224,30 +307,38 @@ static void take_error(struct store_postgres_link *l, const struct store_postgre
     }
 }
 
+static void take_reply(struct store_postgres_link *l, const struct store_postgres_reply *r)
+{
+    switch (r->kind) {
+    case WIRE_NOTHING:
+    case WIRE_OK:
+        break;
+    case WIRE_ROW:
+        l->under_way.first->id = r->id;
+        l->under_way.first->outcome = STORE_DONE;
+        l->has_row = true;
+        break;
+    case WIRE_ERROR:
+        take_error(l, r);
+        break;
+    case WIRE_SYNC:
+        answer_oldest(l);
+        break;
+    case WIRE_LOST:
+        lose(l);
+        break;
+    }
+}
+
+/* --- answers by way of libpq --- */
+
 static void take_replies(struct store_postgres_link *l)
 {
     while (l->state == LINK_READY && l->under_way.first) {
         struct store_postgres_reply r = store_postgres_wire_next(l->conn);
-        switch (r.kind) {
-        case WIRE_NOTHING:
+        if (r.kind == WIRE_NOTHING)
             return;
-        case WIRE_OK:
-            break;
-        case WIRE_ROW:
-            l->under_way.first->id = r.id;
-            l->under_way.first->outcome = STORE_DONE;
-            l->has_row = true;
-            break;
-        case WIRE_ERROR:
-            take_error(l, &r);
-            break;
-        case WIRE_SYNC:
-            answer_oldest(l);
-            break;
-        case WIRE_LOST:
-            lose(l);
-            return;
-        }
+        take_reply(l, &r);
     }
 }
 
@@ -265,7 +356,7 @@ static void receive(struct store_postgres_link *l)
         take_replies(l);
     if (is_open(l) && !is_alive)
         lose(l);
-    if (is_open(l))
+    if (is_open(l) && !l->is_direct)
         await_readable(l);
 }
 
@@ -281,6 +372,40 @@ static void socket_ready(struct store_postgres_link *l, bool is_readable)
         store_postgres_link_flush(l);
 }
 
+/* --- answers as frames --- */
+
+/* Whatever comes without an insert that it could answer is the end: the server says why it ends the
+ * connection, or replies and inserts no longer match. */
+static void take_frames(struct store_postgres_link *l, struct span bytes)
+{
+    while (l->state == LINK_READY) {
+        struct store_postgres_reply r = store_postgres_frames_next(&l->stream, &bytes);
+        if (r.kind == WIRE_NOTHING)
+            return;
+        if (l->under_way.first == l->unsent)
+            lose(l);
+        else
+            take_reply(l, &r);
+    }
+}
+
+static void arrived(struct op *op, int res, unsigned flags)
+{
+    struct store_postgres_link *l =
+        (struct store_postgres_link *)((char *)op - offsetof(struct store_postgres_link, arrival));
+    if (res > 0) {
+        take_frames(l, ring_lent(&l->loop->ring, res, flags));
+        ring_return(&l->loop->ring, flags);
+    }
+    bool is_over = res <= 0 && res != -ENOBUFS;
+    if (l->state == LINK_CLOSING)
+        finish_closing(l);
+    else if (l->state == LINK_READY && is_over)
+        lose(l);
+    else if (l->state == LINK_READY && !ring_more(flags))
+        ring_recv(&l->loop->ring, &l->arrival, PQsocket(l->conn));
+}
+
 /* --- lost --- */
 
 static void lose(struct store_postgres_link *l)
@@ -289,19 +414,23 @@ static void lose(struct store_postgres_link *l)
     bool was_ready = l->state == LINK_READY;
     l->state = LINK_CLOSING;
     l->under_way = (struct insert_queue){0};
-    l->has_row = l->is_dirty = false;
+    l->unsent = NULL;
+    l->has_row = l->is_dirty = l->is_direct = false;
     ring_cancel(&l->loop->ring, &l->readable);
     ring_cancel(&l->loop->ring, &l->writable);
+    ring_cancel(&l->loop->ring, &l->arrival);
+    ring_cancel(&l->loop->ring, &l->parked);
     if (was_ready)
         l->events->lost(l, &unknown);
     finish_closing(l);
 }
 
-/* The descriptor is closed only when no poll of it is left, so that no poll ever watches a stranger
+/* The descriptor is closed only when no operation of it is left, so that none ever meets a stranger
  * with the same number. */
 static void finish_closing(struct store_postgres_link *l)
 {
-    if (l->readable.in_kernel || l->writable.in_kernel || l->is_ending)
+    if (l->readable.in_kernel || l->writable.in_kernel || l->arrival.in_kernel ||
+        l->parked.in_kernel || l->is_ending)
         return;
     PQfinish(l->conn);
     l->conn = NULL;
@@ -324,4 +453,5 @@ void store_postgres_link_free(struct store_postgres_link *l)
 {
     PQfinish(l->conn);
     l->conn = NULL;
+    bytes_free(&l->rest);
 }

@@ -1,12 +1,19 @@
 /* The life of one PostgreSQL connection on a loop: connecting, preparing, ready, lost, waiting to
  * try again; and the inserts that are under way on it. A loss is noticed by the socket or by the
- * deadline of the oldest insert. */
+ * deadline of the oldest insert.
+ *
+ * libpq connects, authenticates and prepares. Where the connection is not encrypted, inserts and
+ * replies then travel over the ring as frames of our own (store_postgres_frames.h): the inserts of
+ * a turn in one send, the replies where the kernel put them. libpq's PGconn owns the socket to its
+ * end, but reads and writes no more. Elsewhere libpq does that as well (store_postgres_wire.h). */
 #ifndef STORAGE_STORE_POSTGRES_LINK_H
 #define STORAGE_STORE_POSTGRES_LINK_H
 
+#include "base/bytes.h"
 #include "base/rng.h"
 #include "net/loop.h"
 #include "storage/inserts.h"
+#include "storage/store_postgres_frames.h"
 #include "storage/store_postgres_setup.h"
 
 enum store_postgres_link_state {
@@ -14,7 +21,7 @@ enum store_postgres_link_state {
     LINK_CONNECTING, /* libpq speaks with the server (PQconnectPoll) */
     LINK_PREPARING,  /* the statement is being prepared */
     LINK_READY,
-    LINK_CLOSING, /* lost; the kernel still holds polls of its socket */
+    LINK_CLOSING, /* lost; the kernel still holds operations of its socket */
 };
 
 struct store_postgres_link;
@@ -44,6 +51,16 @@ struct store_postgres_link {
     struct insert_queue under_way; /* in the order of their replies */
     bool has_row;                  /* the oldest was inserted but is not committed yet */
     bool is_dirty;                 /* inserts were queued since the last flush */
+
+    /* of frames of our own */
+    bool is_direct;
+    bool is_parked; /* the socket was full; nothing more may be sent before `rest` is */
+    struct op arrival, sending, parked;
+    struct store_insert *unsent; /* the first in under_way that was not sent */
+    struct span sent;            /* in the turn under way */
+    struct bytes rest;           /* what the socket did not take */
+    struct store_postgres_stream stream;
+
     bool is_ending;
 };
 
@@ -51,7 +68,13 @@ struct store_postgres_link {
  * `events`, `server` and `loop` are set by the caller. `ready` is not called. */
 bool store_postgres_link_open(struct store_postgres_link *l, struct fail *f) MUST_USE;
 
-/* Queues an insert on a link that is LINK_READY. */
+/* Whether an insert may be queued now. */
+static inline bool store_postgres_link_takes(const struct store_postgres_link *l)
+{
+    return l->state == LINK_READY && !l->is_parked;
+}
+
+/* Queues an insert on a link that takes one. */
 void store_postgres_link_insert(struct store_postgres_link *l, struct store_insert *i);
 
 /* Sends what was queued; in the hook before the loop enters the kernel. */
@@ -61,7 +84,7 @@ void store_postgres_link_flush(struct store_postgres_link *l);
 void store_postgres_link_close(struct store_postgres_link *l);
 
 /* After the loop's last turn: closes the socket, which until then keeps its number from being given
- * to a stranger while the kernel still knows of our polls. */
+ * to a stranger while the kernel still knows of our operations. */
 void store_postgres_link_free(struct store_postgres_link *l);
 
 #endif

@@ -9,15 +9,10 @@
 
 #include "storage/storage.h"
 
-#define STATEMENT "iubench_insert"
-
-/* PostgreSQL counts microseconds from 2000-01-01. */
-static const int64_t EPOCH_US = 946684800ll * 1000000;
-
 /* From the server's src/include/catalog/pg_type.dat; they never change. */
 enum { UUID_OID = 2950, VARCHAR_OID = 1043, TIMESTAMP_OID = 1114, TIMESTAMPTZ_OID = 1184 };
 
-enum { PARAMS = 4, UUID_BYTES = 16 };
+enum { PARAMS = STORE_POSTGRES_PARAMETERS };
 
 static bool sync_queue(PGconn *conn)
 {
@@ -37,22 +32,13 @@ bool store_postgres_wire_begin(struct pg_conn *conn, int schema)
         [SCHEMA_ROUND2] = {UUID_OID, VARCHAR_OID, VARCHAR_OID, TIMESTAMPTZ_OID},
     };
     return PQsetnonblocking(conn, 1) == 0 && PQenterPipelineMode(conn) &&
-           PQsendPrepare(conn, STATEMENT, sql, PARAMS, types[schema]) && sync_queue(conn);
+           PQsendPrepare(conn, STORE_POSTGRES_STATEMENT, sql, PARAMS, types[schema]) &&
+           sync_queue(conn);
 }
 
-static unsigned hex_digit(char c)
+bool store_postgres_wire_is_plain(struct pg_conn *conn)
 {
-    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-static void uuid_bytes(const char text[UUID_TEXT_BYTES], char bytes[UUID_BYTES])
-{
-    const char *at = text;
-    for (int i = 0; i < UUID_BYTES; i++, at += 2) {
-        if (*at == '-')
-            at++;
-        bytes[i] = (char)(hex_digit(at[0]) << 4 | hex_digit(at[1]));
-    }
+    return !PQsslInUse(conn) && !PQgssEncInUse(conn);
 }
 
 bool store_postgres_wire_insert(struct pg_conn *conn, int schema, const struct store_insert *i)
@@ -61,7 +47,7 @@ bool store_postgres_wire_insert(struct pg_conn *conn, int schema, const struct s
     char uuid[UUID_BYTES];
     const char *values[PARAMS] = {i->uuid, i->mac.data, i->firmware.data};
     int lengths[PARAMS] = {UUID_TEXT_BYTES, (int)i->mac.len, (int)i->firmware.len};
-    uint64_t created = htobe64((uint64_t)(i->created_us - EPOCH_US));
+    uint64_t created = htobe64((uint64_t)store_postgres_wire_time(i->created_us));
 
     if (schema == SCHEMA_ROUND2) {
         uuid_bytes(i->uuid, uuid);
@@ -70,7 +56,8 @@ bool store_postgres_wire_insert(struct pg_conn *conn, int schema, const struct s
     }
     values[3] = (const char *)&created;
     lengths[3] = sizeof created;
-    return PQsendQueryPrepared(conn, STATEMENT, PARAMS, values, lengths, formats, 1) &&
+    return PQsendQueryPrepared(conn, STORE_POSTGRES_STATEMENT, PARAMS, values, lengths, formats,
+                               1) &&
            sync_queue(conn);
 }
 
@@ -83,7 +70,7 @@ bool store_postgres_wire_receive(struct pg_conn *conn)
 {
     /* Under TLS one call may leave a part of a record inside the library, where no poll sees it: a
      * record has at most 16 KiB and each call takes at least 8. */
-    int calls = PQsslInUse(conn) || PQgssEncInUse(conn) ? 3 : 1;
+    int calls = store_postgres_wire_is_plain(conn) ? 1 : 3;
     while (calls--)
         if (!PQconsumeInput(conn))
             return false;

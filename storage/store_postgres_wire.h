@@ -1,5 +1,6 @@
-/* The insert on the wire: libpq in pipeline mode, never blocking. What it sends and what comes
- * back, without knowledge of polls, deadlines or queues. */
+/* The insert on the wire by libpq in pipeline mode, never blocking: what it sends and what comes
+ * back, without knowledge of polls, deadlines or queues. Every connection begins with it; those
+ * whose bytes are encrypted stay with it. */
 #ifndef STORAGE_STORE_POSTGRES_WIRE_H
 #define STORAGE_STORE_POSTGRES_WIRE_H
 
@@ -10,6 +11,10 @@
 #include "storage/store.h"
 
 struct pg_conn;
+
+/* The prepared insert, as store_postgres_wire_begin() names it and with its parameters. */
+#define STORE_POSTGRES_STATEMENT "iubench"
+enum { STORE_POSTGRES_PARAMETERS = 4 }; /* uuid, mac, firmware, time; all in binary */
 
 enum store_postgres_reply_kind {
     WIRE_NOTHING, /* more has to arrive first */
@@ -31,6 +36,16 @@ struct store_postgres_reply {
  * of `schema` (enum storage_schema). Brings WIRE_OK, then WIRE_SYNC. False: the connection is over.
  */
 bool store_postgres_wire_begin(struct pg_conn *conn, int schema) MUST_USE;
+
+/* Whether the connection's bytes are the protocol's own (store_postgres_frames.h), so that another
+ * than libpq may write and read them; under TLS and GSS they are not. */
+bool store_postgres_wire_is_plain(struct pg_conn *conn);
+
+/* A time as the protocol has it: microseconds since 2000-01-01. */
+static inline int64_t store_postgres_wire_time(int64_t since_epoch_us)
+{
+    return since_epoch_us - INT64_C(946684800) * 1000000;
+}
 
 /* Queues one insert with a Sync of its own, which makes it a transaction of its own. Brings
  * WIRE_ROW or WIRE_ERROR, then WIRE_SYNC; replies come in the order of the inserts. False: the

@@ -12,7 +12,6 @@
 #include "base/check.h"
 
 #define POOL_BYTES 4096
-#define UUID_BYTES 16
 
 static _Thread_local struct {
     unsigned left; /* bytes of `random` not yet used, at its end */
@@ -72,5 +71,20 @@ void uuid_v4(char text[UUID_TEXT_BYTES])
         text = put_hex(text, id, groups[i]);
         if (i + 1 < sizeof groups)
             *text++ = '-';
+    }
+}
+
+static unsigned hex_digit(char c)
+{
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+void uuid_bytes(const char text[UUID_TEXT_BYTES], char bytes[UUID_BYTES])
+{
+    const char *at = text;
+    for (int i = 0; i < UUID_BYTES; i++, at += 2) {
+        if (*at == '-')
+            at++;
+        bytes[i] = (char)(hex_digit(at[0]) << 4 | hex_digit(at[1]));
     }
 }

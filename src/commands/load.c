@@ -1,25 +1,33 @@
 /* `iubench load` */
 #include "commands/commands.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "commands/signals.h"
 #include "load/load.h"
+#include "report/file.h"
 #include "report/result.h"
+#include "report/series.h"
 
 static const struct option_table tables[] = {{load_options, 0}, {NULL, 0}};
 
-static void show_second(void *arg, struct load_second *row)
+/* What is done with a run beside running it. */
+struct output {
+    const struct load_config *config;
+    const char *csv; /* NULL: none */
+    struct hdr_log hdr;
+};
+
+static void take_second(void *arg, struct load_second *row)
 {
-    const struct load_config *config = arg;
-    if (!config->is_quiet)
+    struct output *o = arg;
+    hdr_log_second(&o->hdr, row);
+    if (!o->config->is_quiet)
         result_print_second(row, stderr);
 }
 
@@ -29,20 +37,15 @@ static bool is_signalled(void *arg)
     return signals_seen() != 0;
 }
 
-/* A result that cannot be written is said before the load, not after it. */
-static bool check_json_path(const char *path, struct fail *f)
+/* A file that cannot be written is said before the load, not after it. */
+static bool output_open(struct output *o, const struct load_config *config, struct fail *f)
 {
-    char folder[4096], shown[256];
-    if (!path || strcmp(path, "-") == 0)
-        return true;
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1,
-             slash ? path : ".");
-    if (*path && access(folder, W_OK | X_OK) == 0)
-        return true;
-    return fail_set(f, EXIT_USAGE, "--json \"%s\" cannot be written: %s",
-                    log_escape(span_of(path), shown, sizeof shown),
-                    *path ? strerror(errno) : "the name is empty");
+    *o = (struct output){.config = config};
+    o->csv = config->csv && strcmp(config->csv, "-") == 0 ? "/dev/stdout" : config->csv;
+    o->hdr.path = config->hdr && strcmp(config->hdr, "-") == 0 ? "/dev/stdout" : config->hdr;
+    return file_check("--json", config->json, f) && file_check("--csv", config->csv, f) &&
+           file_check("--hdr", config->hdr, f) &&
+           (!config->hdr || hdr_log_open(&o->hdr, o->hdr.path, f));
 }
 
 static bool wants_color(FILE *to)
@@ -52,30 +55,27 @@ static bool wants_color(FILE *to)
 }
 
 /* The document to --json, the summary to standard output, or beside it when the document is there. */
-static bool show_result(const struct load_config *config, const struct result *r, struct fail *f)
+static bool show_result(struct output *o, const struct result *r, struct fail *f)
 {
+    const struct load_config *config = o->config;
     bool is_json_shown = config->json && strcmp(config->json, "-") == 0;
     FILE *to = is_json_shown ? stderr : stdout;
     result_print(r, to, wants_color(to));
     fflush(to);
+    if (!hdr_log_close(&o->hdr, f))
+        return false;
+    if (o->csv && !series_write_csv(r->targets[0].load, o->csv, f))
+        return false;
     if (!config->json)
         return true;
-    if (!is_json_shown)
-        return result_write(r, config->json, f);
-    json_t *document = result_json(r);
-    bool is_good = json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
-                   puts("") >= 0 && fflush(stdout) == 0;
-    json_decref(document);
-    return is_good ||
-           fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(errno));
+    return is_json_shown ? result_dump(r, stdout, f) : result_write(r, config->json, f);
 }
 
-static int run_plan(struct load_plan *plan, const struct load_config *config, int argc, char **argv,
+static int run_plan(struct load_plan *plan, struct output *output, int argc, char **argv,
                     struct fail *f)
 {
     struct load_result load;
-    struct load_watch watch = {
-        .second = show_second, .stop = is_signalled, .arg = (void *)(uintptr_t)config};
+    struct load_watch watch = {.second = take_second, .stop = is_signalled, .arg = output};
     signals_block();
     if (!load_run(plan, &watch, &load, f))
         return (int)f->exit;
@@ -89,9 +89,23 @@ static int run_plan(struct load_plan *plan, const struct load_config *config, in
                             .targets = &target,
                             .target_count = 1};
     int exit_code = load.is_interrupted ? signals_exit_code(signals_seen()) : load_exit_code(&load);
-    if (!show_result(config, &result, f))
+    if (!show_result(output, &result, f))
         exit_code = (int)f->exit;
     load_result_free(&load);
+    return exit_code;
+}
+
+/* A plan that is bad leaves no file behind. */
+static int plan_and_run(const struct load_config *config, const char *url, int argc, char **argv,
+                        struct fail *f)
+{
+    struct output output;
+    struct load_plan *plan = load_plan_new(config, url, f);
+    if (!plan)
+        return (int)f->exit;
+    int exit_code = output_open(&output, config, f) ? run_plan(plan, &output, argc, argv, f)
+                                                    : (int)f->exit;
+    load_plan_free(plan);
     return exit_code;
 }
 
@@ -107,18 +121,13 @@ static int run_load(const struct command *command, int argc, char **argv, struct
     case CLI_RUN:
         break;
     }
-    if (!check_json_path(config.json, f))
-        return (int)f->exit;
-    struct load_plan *plan = load_plan_new(&config, arguments.count ? arguments.items[0] : NULL, f);
-    if (!plan)
-        return (int)f->exit;
     char **words = mem_need((size_t)argc + 2, sizeof *words);
     words[0] = (char *)(uintptr_t) "iubench";
     words[1] = (char *)(uintptr_t) "load";
     memcpy(words + 2, argv, (size_t)argc * sizeof *words);
-    int exit_code = run_plan(plan, &config, argc + 2, words, f);
+    int exit_code = plan_and_run(&config, arguments.count ? arguments.items[0] : NULL, argc + 2,
+                                 words, f);
     free(words);
-    load_plan_free(plan);
     return exit_code;
 }
 
@@ -133,12 +142,14 @@ const struct command command_load = {
         "the target does, and latency counts from then.\n\n"
         "Without a URL the target at 127.0.0.1:8080 is asked what it is: POST /api/devices in the "
         "modes post and db, else GET.\n\n"
-        "Exit code: 0 done, 1 no request succeeded, 2 usage, 4 the machine lacks something, 5 the "
-        "verdict is INVALID, 130 or 143 ended by a signal.",
+        "Exit code: 0 done, 1 no request succeeded, 2 usage, 3 an --expect was not met, 4 "
+        "the machine lacks something, 5 the verdict is INVALID, 130 or 143 ended by a signal.",
     .examples =
         "iubench load http://127.0.0.1:8080/api/devices\n"
         "iubench load -c 128 -t 2 -d 30s http://127.0.0.1:8080/json\n"
         "iubench load --rate 5k -d 1m --json result.json http://127.0.0.1:8080/fib/20\n"
+        "iubench load --rate 5k --expect 'p99<10ms,availability>=99.9%' "
+        "http://127.0.0.1:8080/json\n"
         "iubench load --rps-ramp\n"
         "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",
     .options = tables,

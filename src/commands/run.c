@@ -34,6 +34,12 @@ static const struct option_row run_options[] = {
      .kind = OPTION_FLAG,
      .at = AT(is_sync_commit_on),
      .help = "run the managed PostgreSQL with synchronous_commit=on (default off)"},
+    {.name = "verify",
+     .kind = OPTION_FLAG,
+     .at = AT(is_verified),
+     .help =
+         "at the end compare the answers that were acknowledged with the rows in PostgreSQL and "
+         "the values in memcached; exit 1 if anything is missing (default off)"},
     {.name = "pin",
      .kind = OPTION_TEXT,
      .at = AT(pin),

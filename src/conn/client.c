@@ -45,7 +45,7 @@ static void open_reset(struct client *c)
     op_init(&c->connect, client_connected);
     c->state = CLIENT_CONNECTING;
     c->in_flight = 0;
-    c->is_ending = c->is_receiving_body = c->is_send_parked = false;
+    c->is_ending = c->is_receiving_body = c->is_send_parked = c->is_paused = false;
     c->head = (struct http_head){0};
     c->error = CLIENT_OK;
     c->error_code = 0;
@@ -176,8 +176,9 @@ static void client_received(struct op *op, int res, unsigned flags)
         client_settle(c);
         return;
     }
-    if (res > 0 || res == -ENOBUFS) {
-        ring_recv(ring, &c->recv, c->fd);
+    if (res > 0 || res == -ENOBUFS || res == -ECANCELED) {
+        if (!c->is_paused)
+            ring_recv(ring, &c->recv, c->fd);
         return;
     }
     bool is_body_done = res == 0 && c->is_receiving_body && c->body.kind == HTTP_BODY_UNTIL_CLOSE;
@@ -190,6 +191,24 @@ static void client_received(struct op *op, int res, unsigned flags)
             return;
     }
     client_fail(c, c->in_flight ? CLIENT_RESET : CLIENT_OK, -res);
+}
+
+void client_pause(struct client *c)
+{
+    if (c->state != CLIENT_OPEN || c->is_paused)
+        return;
+    c->is_paused = true;
+    ring_cancel(&c->loop->ring, &c->recv);
+}
+
+/* A cancellation that has not come back yet arms it again when it does. */
+void client_resume(struct client *c)
+{
+    if (c->state != CLIENT_OPEN || !c->is_paused)
+        return;
+    c->is_paused = false;
+    if (!c->recv.in_kernel)
+        ring_recv(&c->loop->ring, &c->recv, c->fd);
 }
 
 /* Reads one head from `in`; returns the bytes consumed, 0 if it is incomplete or the connection was
@@ -321,6 +340,8 @@ static void client_settle(struct client *c)
     if (c->state != CLIENT_CLOSING || c->later.is_queued || c->recv.in_kernel ||
         c->send.in_kernel || c->connect.in_kernel)
         return;
+    if (c->fd >= 0 && c->error == CLIENT_TIMEOUT)
+        sock_forget(c->fd);
     if (c->fd >= 0)
         ring_close_fd(&c->loop->ring, c->fd);
     c->fd = -1;

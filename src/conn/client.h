@@ -65,6 +65,7 @@ struct client {
     bool is_ending; /* the peer said close, or sent its end of stream */
     bool is_receiving_body;
     bool is_send_parked;
+    bool is_paused;
     struct op recv, send, connect;
     struct timer timer;
     struct http_head head;
@@ -92,6 +93,11 @@ void client_open(struct client *c, const struct address *to, uint64_t deadline_n
  * the loop's ring); what the socket does not take at once is copied. State must be CLIENT_OPEN and
  * at most one call may be made per turn and connection. */
 void client_send(struct client *c, enum http_method method, struct span bytes, uint32_t count);
+
+/* Stops reading, and goes on. What the kernel had lent already still comes as events; a peer that
+ * sends on is held up by its socket. */
+void client_pause(struct client *c);
+void client_resume(struct client *c);
 
 /* Moves the deadline of what is in flight: past it the connection is closed with CLIENT_TIMEOUT.
  * O(1) when it moves later. */

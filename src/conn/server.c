@@ -6,6 +6,7 @@
 #include "conn/server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,6 +58,9 @@ struct server_conn {
     bool is_paused;      /* reading was stopped: too much input kept */
     bool is_at_end;      /* the client sent its end of stream */
     bool is_head_request, is_old, is_last;
+    bool is_chunked;     /* the streamed reply is */
+    bool wants_writable; /* a streamed reply waits until more may be written */
+    uint16_t stream_status;
     bool is_abandoned; /* the request whose reply is due, and counted as such */
     uint32_t requests;
     uint64_t since_ns; /* when the present wait began: what deadlines count from */
@@ -75,6 +79,8 @@ struct server_conn {
 
     void (*abandoned)(void *arg);
     void *abandoned_arg;
+    void (*writable)(void *arg);
+    void *writable_arg;
 };
 
 struct server {
@@ -120,7 +126,10 @@ static size_t conn_read_head(struct server_conn *c, struct span in);
 static size_t conn_read_body(struct server_conn *c, struct span in);
 static void conn_dispatch(struct server_conn *c, const char *head, struct span body);
 static void conn_refuse(struct server_conn *c, unsigned status);
-static void conn_write_reply(struct server_conn *c, const struct server_reply *reply);
+static void conn_write_reply(struct server_conn *c, const struct server_reply *reply,
+                             uint64_t length);
+static char *conn_out_room(struct server_conn *c, size_t bytes);
+static void conn_out_take(struct server_conn *c, char *begin, const char *end);
 static void server_flush(struct loop_hook *h);
 static void conn_send_failed(struct op *op, int res, unsigned flags);
 static void conn_resume(struct task *t);
@@ -440,7 +449,7 @@ static size_t conn_read_head(struct server_conn *c, struct span in)
     c->request_head = (uint32_t)head;
     c->state = CONN_BODY;
     if (c->head.expects_continue && c->head.minor >= 1 && head == in.len)
-        conn_write_reply(c, &(struct server_reply){.status = 100});
+        conn_write_reply(c, &(struct server_reply){.status = 100}, 0);
     conn_wait_for_rest(c, s->limits->body_ns);
     return head;
 }
@@ -527,6 +536,10 @@ static void conn_refuse(struct server_conn *c, unsigned status)
         {503, "out of memory"},
         {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"},
     };
+    struct server *s = c->server;
+    COUNT(s, over_target, status == 414);
+    COUNT(s, over_head, status == 431);
+    COUNT(s, over_body, status == 413);
     const char *text = "refused";
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].status == status)
@@ -551,6 +564,12 @@ struct loop *server_loop_of(const struct server_conn *c)
 }
 
 /* --- replied --- */
+
+static char *put(char *at, struct span s)
+{
+    memcpy(at, s.data, s.len);
+    return at + s.len;
+}
 
 void server_reply_error(struct server_conn *c, unsigned status, struct span fields,
                         const char *text)
@@ -580,25 +599,98 @@ static void count_reply(struct server *s, unsigned status)
         COUNT(s, replies_4xx, 1);
 }
 
-void server_reply(struct server_conn *c, const struct server_reply *reply)
+/* The reply is given; what is left of it is what `write` adds. */
+static bool conn_end_request(struct server_conn *c, unsigned status)
 {
     struct server *s = c->server;
     CHECK(c->is_reply_due);
-    c->is_reply_due = false;
+    c->is_reply_due = c->wants_writable = false;
     c->abandoned = NULL;
+    c->writable = NULL;
     gauge_add(&s->waiting, -1);
-    count_reply(s, reply->status);
+    count_reply(s, status);
     if (c->state == CONN_DEAD) {
         conn_retire(c);
-        return;
+        return false;
     }
     c->is_last |= s->is_stopping;
     c->state = c->is_last ? CONN_LAST : CONN_HEAD;
     c->since_ns = s->loop->now_ns;
-    conn_write_reply(c, reply);
+    return true;
+}
+
+void server_reply(struct server_conn *c, const struct server_reply *reply)
+{
+    CHECK(!c->writable);
+    if (!conn_end_request(c, reply->status))
+        return;
+    conn_write_reply(c, reply, reply->body.len);
     if (!c->is_dispatching && c->state != CONN_DEAD)
         conn_resume(&c->later);
 }
+
+/* --- replied in pieces --- */
+
+static bool conn_takes_more(struct server_conn *c)
+{
+    c->wants_writable = c->is_parked || c->out_len >= OUTPUT_BYTES_TURN;
+    return !c->wants_writable;
+}
+
+bool server_stream_begin(struct server_conn *c, const struct server_reply *head, uint64_t length,
+                         void (*writable)(void *arg), void *arg)
+{
+    CHECK(c->is_reply_due && !c->writable && writable);
+    c->stream_status = (uint16_t)head->status;
+    c->writable = writable;
+    c->writable_arg = arg;
+    c->is_chunked = length == SERVER_LENGTH_UNKNOWN && !c->is_old;
+    c->is_last |= c->server->is_stopping || (length == SERVER_LENGTH_UNKNOWN && c->is_old);
+    if (c->state == CONN_DEAD)
+        return true;
+    struct server_reply bare = *head;
+    bare.body = (struct span){0};
+    conn_write_reply(c, &bare, length);
+    return server_stream_write(c, head->body);
+}
+
+bool server_stream_write(struct server_conn *c, struct span bytes)
+{
+    enum { CHUNK_LINE_BYTES = 24 };
+    CHECK(c->writable);
+    if (c->state == CONN_DEAD || c->is_head_request || !bytes.len)
+        return true;
+    char *begin = conn_out_room(c, bytes.len + CHUNK_LINE_BYTES), *at = begin;
+    if (!begin) {
+        conn_lost(c);
+        return true;
+    }
+    if (c->is_chunked)
+        at += snprintf(at, CHUNK_LINE_BYTES, "%zx\r\n", bytes.len);
+    at = put(at, bytes);
+    if (c->is_chunked)
+        at = put(at, SPAN("\r\n"));
+    conn_out_take(c, begin, at);
+    return conn_takes_more(c);
+}
+
+void server_stream_end(struct server_conn *c, bool is_whole)
+{
+    CHECK(c->writable);
+    bool has_last_chunk = is_whole && c->is_chunked && !c->is_head_request;
+    c->is_last |= !is_whole;
+    if (!conn_end_request(c, c->stream_status))
+        return;
+    char *begin = has_last_chunk ? conn_out_room(c, sizeof "0\r\n\r\n") : NULL;
+    if (begin)
+        conn_out_take(c, begin, put(begin, SPAN("0\r\n\r\n")));
+    else if (has_last_chunk)
+        conn_lost(c);
+    if (!c->is_dispatching && c->state != CONN_DEAD)
+        conn_resume(&c->later);
+}
+
+/* --- written --- */
 
 static const char *date_field(struct server *s)
 {
@@ -612,12 +704,6 @@ static const char *date_field(struct server *s)
     return s->date_field;
 }
 
-static char *put(char *at, struct span s)
-{
-    memcpy(at, s.data, s.len);
-    return at + s.len;
-}
-
 static char *put_status_line(char *at, unsigned status)
 {
     if (status == 200)
@@ -629,7 +715,8 @@ static char *put_status_line(char *at, unsigned status)
     return put(at, SPAN("\r\n"));
 }
 
-static char *put_head(struct server_conn *c, char *at, const struct server_reply *reply)
+static char *put_head(struct server_conn *c, char *at, const struct server_reply *reply,
+                      uint64_t length)
 {
     struct server *s = c->server;
     at = put_status_line(at, reply->status);
@@ -648,9 +735,12 @@ static char *put_head(struct server_conn *c, char *at, const struct server_reply
     }
     if (reply->fields.len)
         at = put(at, reply->fields);
-    if (reply->status != 204 && reply->status != 304) {
+    if (length == SERVER_LENGTH_UNKNOWN) {
+        if (c->is_chunked)
+            at = put(at, SPAN("Transfer-Encoding: chunked\r\n"));
+    } else if (reply->status != 204 && reply->status != 304) {
         at = put(at, SPAN("Content-Length: "));
-        at += num_put(at, reply->body.len);
+        at += num_put(at, length);
         at = put(at, SPAN("\r\n"));
     }
     if (c->is_last)
@@ -667,7 +757,8 @@ static char *conn_out_room(struct server_conn *c, size_t bytes)
     char *at = ring_stage(ring, bytes);
     if (!at || !c->out_len || at == c->out + c->out_len)
         return at;
-    at = ring_stage(ring, c->out_len + bytes);
+    /* Twice the room: what is written piece by piece is not moved for each piece. */
+    at = ring_stage(ring, 2 * (c->out_len + bytes));
     if (!at)
         return NULL;
     memcpy(at, c->out, c->out_len);
@@ -676,19 +767,10 @@ static char *conn_out_room(struct server_conn *c, size_t bytes)
     return at + c->out_len;
 }
 
-static void conn_write_reply(struct server_conn *c, const struct server_reply *reply)
+/* What was written from `begin`, which conn_out_room() gave, leaves with this turn. */
+static void conn_out_take(struct server_conn *c, char *begin, const char *end)
 {
     struct server *s = c->server;
-    size_t most = REPLY_HEAD_BYTES + reply->type.len + reply->fields.len + reply->body.len +
-                  (s->config.server_field ? strlen(s->config.server_field) : 0);
-    char *begin = conn_out_room(c, most);
-    if (!begin) {
-        conn_lost(c);
-        return;
-    }
-    char *end = put_head(c, begin, reply);
-    if (!c->is_head_request && reply->body.len)
-        end = put(end, reply->body);
     if (!c->out_len)
         c->out = begin;
     c->out_len += (uint32_t)(end - begin);
@@ -699,6 +781,23 @@ static void conn_write_reply(struct server_conn *c, const struct server_reply *r
         *s->flush_end = c;
         s->flush_end = &c->next_flush;
     }
+}
+
+static void conn_write_reply(struct server_conn *c, const struct server_reply *reply,
+                             uint64_t length)
+{
+    const char *server_field = c->server->config.server_field;
+    size_t most = REPLY_HEAD_BYTES + reply->type.len + reply->fields.len + reply->body.len +
+                  (server_field ? strlen(server_field) : 0);
+    char *begin = conn_out_room(c, most);
+    if (!begin) {
+        conn_lost(c);
+        return;
+    }
+    char *end = put_head(c, begin, reply, length);
+    if (!c->is_head_request && reply->body.len)
+        end = put(end, reply->body);
+    conn_out_take(c, begin, end);
 }
 
 /* --- sent --- */
@@ -722,7 +821,7 @@ static void conn_flush(struct server_conn *c)
     c->sent = out;
     ring_send_now(&s->loop->ring, &c->send, c->fd, out);
     bool is_held_up = out.len >= OUTPUT_BYTES_TURN && c->input.len;
-    if (c->state == CONN_LAST || c->is_at_end || is_held_up)
+    if (c->state == CONN_LAST || c->is_at_end || is_held_up || c->wants_writable)
         loop_defer(s->loop, &c->later); /* a turn on, when the send is certain */
 }
 
@@ -833,7 +932,14 @@ static void conn_resume(struct task *t)
         bytes_consume(&c->input, (uint32_t)used);
         conn_read_on(c);
     }
-    if (c->is_parked || c->is_flush_due || c->is_reply_due)
+    if (c->is_parked || c->is_flush_due)
+        return;
+    if (c->wants_writable) {
+        c->wants_writable = false;
+        c->writable(c->writable_arg);
+        return;
+    }
+    if (c->is_reply_due)
         return;
     if (c->state == CONN_LAST)
         conn_shut(c);

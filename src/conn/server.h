@@ -47,6 +47,18 @@ struct server_reply {
  * within the handler. */
 void server_reply(struct server_conn *conn, const struct server_reply *reply);
 
+/* A reply in pieces, in place of server_reply(): begin, any number of writes, end. The body of `head`
+ * is the first piece; `length` is the whole body's, or unknown (then it is chunked, or for HTTP/1.0
+ * ends with the connection). Pieces are copied. A write that returns false was taken, but is the last
+ * that is wanted until `writable` is called, from a later turn. If the client goes away, pieces are
+ * dropped; the end is due all the same. With `is_whole` false the connection is closed so that what
+ * arrived is seen to be cut short. */
+#define SERVER_LENGTH_UNKNOWN UINT64_MAX
+bool server_stream_begin(struct server_conn *conn, const struct server_reply *head, uint64_t length,
+                         void (*writable)(void *arg), void *arg);
+bool server_stream_write(struct server_conn *conn, struct span bytes);
+void server_stream_end(struct server_conn *conn, bool is_whole);
+
 /* JSON `{"error": "text"}` with the status; `text` must need no escaping. `fields` as in struct
  * server_reply. */
 void server_reply_error(struct server_conn *conn, unsigned status, struct span fields,
@@ -91,6 +103,9 @@ struct server_limits {
     X(replies_4xx, "replies with a 4xx status")                                 \
     X(replies_5xx, "replies with a 5xx status")                                 \
     X(bad_requests, "requests refused by the parser or for their size")         \
+    X(over_target, "requests refused: target too long")                         \
+    X(over_head, "requests refused: head section or its fields too many")       \
+    X(over_body, "requests refused: body too large")                            \
     X(abandoned, "requests whose client went away before the reply")            \
     X(timed_out_head, "connections closed: head deadline")                      \
     X(timed_out_body, "connections closed: body deadline")                      \

@@ -20,9 +20,14 @@
 #include "lab/pinning.h"
 #include "lab/sampler.h"
 #include "lab/services.h"
+#include "lab/verify.h"
 #include "report/result.h"
 
-enum { FOLDER_BYTES = 512, URL_BYTES = 2560, MARGIN_CONNECTIONS = 20 };
+enum {
+    FOLDER_BYTES = 512,
+    URL_BYTES = 2560,
+    MARGIN_CONNECTIONS = 100 /* beside --pg-pool, which 0 leaves to the store */
+};
 
 static const char *const service_names[] = {"auto", "managed", "external", "embedded"};
 
@@ -40,6 +45,8 @@ struct lab {
     struct target *target; /* ours, while it races */
     struct sampler *sampler;
     uint64_t cpu_before_ns;
+    struct verify verify;
+    bool is_mismatch;
     bool is_interrupted;
     char store[256], cache[256];
     struct result_target *results;
@@ -241,6 +248,8 @@ static bool load_contestant(struct lab *l, const char *url, struct fail *f)
     struct load_watch watch = {.second = second_passed, .stop = should_stop, .arg = l};
     struct load_config config = l->scenario->load;
     config.is_scaled = true;
+    if (l->config->is_verified)
+        config.samples = VERIFY_SAMPLES;
     struct load_plan *plan = load_plan_new(&config, url, f);
     if (!plan)
         return false;
@@ -276,9 +285,15 @@ static bool race(struct lab *l, const char *contestant, struct fail *f)
     char url[URL_BYTES];
     bool is_ours = !strcmp(contestant, "iubench");
     bool is_ready = is_ours ? start_own_target(l, url, f) : contestant_url(l, contestant, url, f);
-    bool is_run = is_ready && load_contestant(l, url, f);
+    bool is_verified = l->config->is_verified && is_ours;
+    bool is_run = is_ready && (!is_verified || verify_begin(&l->verify, l->target, f)) &&
+                  load_contestant(l, url, f);
     if (is_run)
         keep_result(l, contestant);
+    if (is_run && is_verified)
+        is_run = verify_end(&l->verify, &l->loads[l->result_count - 1], &l->is_mismatch, f);
+    if (is_verified)
+        verify_close(&l->verify);
     if (l->target)
         target_stop(l->target);
     l->target = NULL;
@@ -349,7 +364,9 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
     result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
     if (l->scenario->published[0])
         printf("\nPublished: %s\n", l->scenario->published);
-    *exit_code = worst_exit_code(l);
+    if (l->verify.text[0])
+        printf("\n%s\n", l->verify.text);
+    *exit_code = l->is_mismatch ? EXIT_FAILED : worst_exit_code(l);
     if (!make_folders(folder, f) || !result_write(&result, path, f))
         return false;
     printf("\nResult: %s\n", path);

@@ -16,13 +16,14 @@ struct run_config {
     const char *out;          /* folder for results; NULL: results/SCENARIO-TIME */
     struct cli_texts targets; /* URLs, or "iubench" for our own; empty: our own */
     bool is_sync_commit_on;   /* of a managed PostgreSQL */
+    bool is_verified;         /* compare what was acknowledged with what is stored (lab/verify.h) */
     bool (*stop)(void *arg);  /* asked often; true: end now with what there is */
     int argc;                 /* the command line, for the result */
     char **argv;
 };
 
 /* The outcome decides the exit code: the worst of EXIT_DONE, EXIT_FAILED (no request succeeded) and
- * EXIT_INVALID. False with `f` filled if the run could not be made. Prints progress to standard
+ * EXIT_INVALID. A mismatch under `is_verified` is EXIT_FAILED. False with `f` filled if the run could not be made. Prints progress to standard
  * error and the table to standard output. Must be called before other threads are started. */
 bool run_scenario(const struct scenario *s, const struct run_config *config, int *exit_code,
                   struct fail *f) MUST_USE;

@@ -1,5 +1,6 @@
 /* Every turn: completions free users, then the hook gives them what is due, then the ring sleeps
- * until a completion comes or the next request is due. Nothing polls. */
+ * until a completion comes or the next request is due; a little less where waking up takes too long
+ * to be slept through (see load/waking.h). */
 #include "load/generator.h"
 
 #include <errno.h>
@@ -36,6 +37,15 @@ static uint64_t share_of(uint64_t all, unsigned threads, unsigned index)
     return all / threads + (index < all % threads);
 }
 
+/* Users of this thread that take part at `ns` from the start. */
+static uint32_t active_at(const struct generator *g, uint64_t ns)
+{
+    const struct load_plan *p = g->plan;
+    if (!p->clients.pods)
+        return g->user_count;
+    return (uint32_t)share_of(clients_at(&p->clients, ns), p->threads, g->index);
+}
+
 static unsigned power_of_two(unsigned least, unsigned low, unsigned high)
 {
     unsigned size = low;
@@ -52,11 +62,13 @@ static bool generator_begin(struct worker *w, struct fail *f)
     g->hook.before_submit = generator_turn;
     loop_hook_add(&w->loop, &g->hook);
     w->loop.next_wake = generator_next_wake;
-    g->first_tries = g->user_count;
-    for (uint32_t i = 0; i < g->user_count; i++) {
+    g->first_tries = g->active_count;
+    for (uint32_t i = 0; i < g->user_count; i++)
         user_init(&g->users[i], g);
+    for (uint32_t i = 0; i < g->active_count; i++)
         user_connect(&g->users[i]);
-    }
+    if (!g->first_tries)
+        tell(g, &g->crew->ready);
     return true;
 }
 
@@ -71,9 +83,13 @@ static void choose_core(struct generator *g)
 bool generator_start(struct generator *g, const struct load_plan *plan, struct crew *crew,
                      unsigned index, struct fail *f)
 {
-    *g = (struct generator){.plan = plan, .crew = crew, .index = index};
+    *g = (struct generator){.plan = plan, .crew = crew, .index = index, .waking = WAKING_START};
     g->user_count = (uint32_t)share_of(plan->connections, plan->threads, index);
+    g->active_count = active_at(g, 0);
+    rng_seed(&g->rng, plan->config.seed + ((uint64_t)index << 32));
     g->users = mem_pages(g->user_count * sizeof *g->users);
+    if (plan->config.samples)
+        g->samples = mem_need(plan->config.samples, sizeof *g->samples);
     block_open(&g->blocks[0], plan);
     block_open(&g->blocks[1], plan);
     g->block = &g->blocks[0];
@@ -123,7 +139,7 @@ static void schedule_next(struct generator *g)
         g->next_due_ns = TIMER_NEVER;
         return;
     }
-    uint64_t due_ns = pace_due_ns(&g->plan->pace, g->next_k);
+    uint64_t due_ns = pace_walk_due_ns(&g->plan->pace, &g->walk, g->next_k);
     while (g->next_step + 1 < g->plan->step_count && g->plan->steps[g->next_step].end_ns <= due_ns)
         g->next_step++;
     g->next_due_ns = g->start_ns + due_ns;
@@ -158,6 +174,7 @@ static void run_start(struct task *t)
                          ? TIMER_NEVER
                          : g->window_end_ns + g->plan->config.timeout_ns + HARD_END_SLACK_NS;
     g->next_due_ns = TIMER_NEVER;
+    g->next_stage_ns = g->plan->clients.pods ? g->start_ns : TIMER_NEVER;
     if (g->plan->is_open) {
         g->next_k = g->index;
         g->end_k = g->plan->pace.total;
@@ -207,6 +224,30 @@ static void shed_expired(struct generator *g, uint64_t now_ns)
         shed_one(g, now_ns);
 }
 
+/* On a clients ramp: those who come with the stage think first, like the others. */
+static void begin_stage(struct generator *g, uint64_t now_ns)
+{
+    uint64_t since_ns = now_ns - g->start_ns, stage_ns = g->plan->clients.stage_ns;
+    uint32_t active = active_at(g, since_ns);
+    for (; g->active_count < active; g->active_count++)
+        if (!g->users[g->active_count].list)
+            user_list_add(&g->ready, &g->users[g->active_count]);
+    while (g->next_step + 1 < g->plan->step_count &&
+           g->plan->steps[g->next_step].end_ns <= since_ns)
+        g->next_step++;
+    g->next_stage_ns = g->start_ns + (since_ns / stage_ns + 1) * stage_ns;
+}
+
+/* Whether a client has still to think before its next request; if so it does. */
+static bool must_think(struct generator *g, struct user *u, uint64_t now_ns)
+{
+    if (!g->plan->clients.pods || u->has_request || u->has_thought)
+        return false;
+    if (u->think.deadline_ns == TIMER_NEVER)
+        user_think(u, now_ns + clients_draw_think_ns(&g->plan->clients, &g->rng));
+    return true;
+}
+
 static bool take_request(struct generator *g, struct user *u, uint64_t now_ns)
 {
     if (u->has_request)
@@ -217,22 +258,28 @@ static bool take_request(struct generator *g, struct user *u, uint64_t now_ns)
         g->requests_left--;
     g->requests_out++;
     u->has_request = true;
+    u->has_thought = false;
     return true;
 }
 
+/* A connect(2) takes 20 us, and five times that when most ports are in TIME_WAIT: when thousands
+ * have lost their connection, the answers of the others are not kept waiting for all of them. */
 static void send_ready(struct generator *g, uint64_t now_ns)
 {
+    enum { CONNECTS_MAX = 64 };
+    unsigned connects = 0;
     struct user *u;
     if (now_ns < g->start_ns)
         return;
-    while ((u = user_list_take(&g->ready))) {
-        if (!take_request(g, u, now_ns))
+    while (connects < CONNECTS_MAX && (u = user_list_take(&g->ready))) {
+        if (must_think(g, u, now_ns) || !take_request(g, u, now_ns))
             continue;
         if (client_is_usable(&u->client)) {
-            count_sent(g, 0, now_ns);
-            user_send(u, now_ns, 0, now_ns);
+            count_sent(g, g->next_step, now_ns);
+            user_send(u, now_ns, g->next_step, now_ns);
         } else if (u->client.state == CLIENT_IDLE) {
             user_connect(u);
+            connects++;
         } /* else it is closing, and comes back when it is closed */
     }
 }
@@ -250,6 +297,7 @@ void generator_landed(struct generator *g, struct user *u, uint64_t now_ns)
 {
     g->ended++;
     g->service_sum_ns += now_ns - u->sent_ns;
+    waking_served(&g->waking, now_ns - u->sent_ns);
     g->last_end_ns = now_ns;
     if (g->plan->is_open)
         return;
@@ -274,6 +322,13 @@ void generator_free(struct generator *g, struct user *u)
     user_list_add(&g->ready, u);
 }
 
+void generator_thought(struct generator *g, struct user *u)
+{
+    bool can_act = client_is_usable(&u->client) || u->client.state == CLIENT_IDLE;
+    if (g->phase == GENERATOR_RUNNING && !u->list && can_act)
+        user_list_add(&g->ready, u);
+}
+
 /* --- without a connection --- */
 
 bool generator_connect_failed(struct generator *g, struct user *u, int error_code)
@@ -289,7 +344,7 @@ bool generator_connect_failed(struct generator *g, struct user *u, int error_cod
         return true;
     first_try_done(g, u);
     if (u->has_request && g->phase == GENERATOR_RUNNING) {
-        struct load_counts *c = &block_tally(g->block, 0)->counts;
+        struct load_counts *c = &block_tally(g->block, g->next_step)->counts;
         c->sent++;
         c->errors[LOAD_ERROR_connect]++;
         u->has_request = false;
@@ -340,6 +395,14 @@ static bool is_done(struct generator *g, uint64_t now_ns)
     return !g->requests_out && (!g->requests_left || now_ns >= g->window_end_ns);
 }
 
+static void observe_waking(struct generator *g)
+{
+    uint64_t woken_ns = g->worker.loop.now_ns;
+    if (g->asleep_until_ns && woken_ns >= g->asleep_until_ns)
+        waking_slept(&g->waking, woken_ns - g->asleep_until_ns);
+    g->asleep_until_ns = 0;
+}
+
 static void generator_turn(struct loop_hook *h)
 {
     struct generator *g = OWNER(hook, h);
@@ -349,12 +412,15 @@ static void generator_turn(struct loop_hook *h)
     if (now_ns < g->start_ns)
         return;
     g->has_begun = true;
+    observe_waking(g);
     integrate_flying(g, now_ns);
     time_out(g, now_ns);
     if (g->plan->is_open) {
         shed_expired(g, now_ns);
         send_due(g, now_ns);
     } else {
+        if (now_ns >= g->next_stage_ns)
+            begin_stage(g, now_ns);
         send_ready(g, now_ns);
     }
     if (now_ns >= g->hard_end_ns)
@@ -379,14 +445,20 @@ static uint64_t generator_next_wake(struct loop *l)
         return TIMER_NEVER;
     if (!g->has_begun)
         return g->start_ns;
+    if (!g->plan->is_open && g->ready.first)
+        return g->flying_since_ns; /* send_ready() left some */
     uint64_t timeout_ns = g->plan->config.timeout_ns, wake_ns = g->hard_end_ns;
     if (g->flying_since_ns < g->window_end_ns)
         wake_ns = g->window_end_ns;
+    if (!g->plan->is_open && g->flying_since_ns < g->window_end_ns)
+        wake_ns = earlier(wake_ns, g->next_stage_ns);
     if (g->flying.first)
         wake_ns = earlier(wake_ns, g->flying.first->sent_ns + timeout_ns);
     if (g->next_due_ns != TIMER_NEVER)
-        wake_ns = earlier(wake_ns,
-                          g->ready.first ? g->next_due_ns : g->next_due_ns + timeout_ns + 1);
+        wake_ns = earlier(wake_ns, g->ready.first ? g->next_due_ns - waking_early_ns(&g->waking)
+                                                  : g->next_due_ns + timeout_ns + 1);
+    if (wake_ns > g->flying_since_ns)
+        g->asleep_until_ns = wake_ns;
     return wake_ns;
 }
 
@@ -462,8 +534,40 @@ void generator_stop(struct generator *g)
     worker_join(&g->worker);
 }
 
+bool generator_samples(struct generator *g)
+{
+    return g->samples && g->asked++ % LOAD_SAMPLE_EVERY == 0;
+}
+
+void generator_sampled(struct generator *g, struct bytes *body, uint64_t now_ns)
+{
+    struct load_sample *slot = &g->samples[g->sampled++ % g->plan->config.samples];
+    bytes_free(&slot->body);
+    *slot = (struct load_sample){.body = *body, .answered_ns = now_ns};
+    *body = (struct bytes){0};
+}
+
+unsigned generator_take_samples(struct generator *g, struct load_sample *out)
+{
+    uint64_t room = g->plan->config.samples;
+    unsigned count = (unsigned)(g->sampled < room ? g->sampled : room);
+    memcpy(out, g->samples, count * sizeof *out);
+    g->sampled = 0;
+    return count;
+}
+
+static void free_samples(struct generator *g)
+{
+    for (uint64_t i = 0; i < g->sampled && i < g->plan->config.samples; i++)
+        bytes_free(&g->samples[i].body);
+    free(g->samples);
+}
+
 void generator_free_memory(struct generator *g)
 {
+    for (uint32_t i = 0; i < g->user_count && g->samples; i++)
+        bytes_free(&g->users[i].sample);
+    free_samples(g);
     block_close(&g->blocks[0]);
     block_close(&g->blocks[1]);
     if (g->users)

@@ -14,6 +14,7 @@
 
 #include "load/series.h"
 #include "load/user.h"
+#include "load/waking.h"
 #include "net/worker.h"
 
 /* What the generators of a run share. */
@@ -52,14 +53,20 @@ struct generator {
     uint64_t hard_end_ns;   /* what is under way then is unfinished */
 
     /* closed loop */
+    uint32_t active_count;  /* the first users, which take part; all but on a clients ramp */
+    uint64_t next_stage_ns; /* when more take part; TIMER_NEVER: never */
+    struct rng rng;         /* of think times */
     uint64_t requests_left; /* that may still be begun; UINT64_MAX: as many as fit the window */
     uint32_t requests_out;  /* begun and not ended */
 
     /* open loop */
     uint64_t next_k, end_k; /* the oldest due index that was not sent; index past the last */
     uint64_t next_due_ns;   /* its time; TIMER_NEVER when there is none */
-    uint32_t next_step;     /* its step */
+    uint32_t next_step;     /* its step; on a clients ramp the present one */
+    struct pace_walk walk;
     uint64_t first_ok_ns;
+    struct waking waking;
+    uint64_t asleep_until_ns; /* the wake that the last turn asked for; 0: it did not sleep */
 
     /* counts; read by others only when the thread has ended */
     struct block blocks[2], *block; /* the one being filled */
@@ -73,6 +80,11 @@ struct generator {
     double flying_ns; /* requests in flight, integrated over time by turns */
     uint64_t flying_since_ns;
     uint32_t flying_count;
+
+    /* the latest of the bodies that are kept, a ring of plan->config.samples */
+    struct load_sample *samples;
+    uint64_t sampled; /* so far */
+    uint64_t asked;   /* requests sent, of which every LOAD_SAMPLE_EVERY-th is sampled */
 
     struct task start_task, swap_task, end_task;
     struct block *swapped; /* the block that was handed over */
@@ -97,6 +109,9 @@ void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_en
 
 /* Closes the connections, ends the thread and waits for that; the counts stay. */
 void generator_stop(struct generator *g);
+/* After that: moves what was sampled to `out`, which has room for plan->config.samples; returns how
+ * many there are. */
+unsigned generator_take_samples(struct generator *g, struct load_sample *out);
 void generator_free_memory(struct generator *g);
 
 /* --- from its users --- */
@@ -107,8 +122,12 @@ void generator_opened(struct generator *g, struct user *u);
 bool generator_connect_failed(struct generator *g, struct user *u, int error_code);
 void generator_landed(struct generator *g, struct user *u, uint64_t now_ns);
 void generator_succeeded(struct generator *g, uint64_t now_ns);
-void generator_free(struct generator *g, struct user *u); /* the connection may be usable */
-void generator_idle(struct generator *g, struct user *u); /* there is no connection */
+/* Whether the request that is sent now is a sampled one; keeps its answer, whose memory is taken. */
+bool generator_samples(struct generator *g);
+void generator_sampled(struct generator *g, struct bytes *body, uint64_t now_ns);
+void generator_free(struct generator *g, struct user *u);    /* the connection may be usable */
+void generator_thought(struct generator *g, struct user *u); /* its think time is over */
+void generator_idle(struct generator *g, struct user *u);    /* there is no connection */
 void generator_closed(struct generator *g);
 
 #endif

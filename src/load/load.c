@@ -11,8 +11,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/cpus.h"
 #include "base/mem.h"
 #include "load/generator.h"
+#include "load/steal.h"
 #include "load/verdict.h"
 
 const char *const load_error_names[LOAD_ERROR_COUNT] = {
@@ -39,6 +41,8 @@ struct run {
     uint64_t cpu_ns, row_ns; /* threads' CPU time and clock as of the last row */
     uint64_t *cpu_start_ns;  /* by thread */
     double cpu_pct, cpu_pct_worst;
+    struct steal steal_start; /* all 0: unknown */
+    double steal_pct;
     bool is_ending, is_interrupted;
 };
 
@@ -92,6 +96,11 @@ static uint64_t run_cpu_ns(const struct run *r)
     return sum_ns;
 }
 
+static const cpu_set_t *client_cpus(const struct run *r)
+{
+    return CPU_COUNT(&r->plan->cpus) ? &r->plan->cpus : cpus_given();
+}
+
 /* Connections are opened before the clock runs: what a run measures is the target, not its accept
  * queue. A target that does not accept is waited for no longer than a few seconds. */
 static void run_go(struct run *r)
@@ -102,6 +111,8 @@ static void run_go(struct run *r)
     uint64_t until_ns = clock_ns() + wait_ns;
     while (!all_did(r, &r->crew.ready) && clock_ns() < until_ns && !is_stop_wanted(r))
         run_sleep(r, until_ns);
+    if (!steal_read(client_cpus(r), &r->steal_start))
+        r->steal_start = (struct steal){0};
     r->start_ns = r->row_ns = clock_ns() + START_AHEAD_NS;
     r->started_us = clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
     r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
@@ -136,10 +147,12 @@ static void take_row(struct run *r)
     collect(r);
     struct load_second *row = series_second(&r->series, r->row_ns + length_ns - r->start_ns,
                                             cpu_pct);
+    row->begin_us = r->started_us + (int64_t)((r->row_ns - r->start_ns) / NS_PER_US);
     r->row_ns += length_ns;
     r->cpu_ns = cpu_ns;
     if (r->watch && r->watch->second)
         r->watch->second(r->watch->arg, row);
+    series_next(&r->series);
 }
 
 /* --- end --- */
@@ -186,9 +199,21 @@ static void measure_cpu(struct run *r)
         r->cpu_pct += pct;
         r->cpu_pct_worst = fmax(r->cpu_pct_worst, pct);
     }
+    struct steal end;
+    bool is_known = r->steal_start.all && steal_read(client_cpus(r), &end);
+    r->steal_pct = is_known ? steal_pct(&r->steal_start, &end) : NAN;
 }
 
 /* --- result --- */
+
+/* That were to be open at one time; on a clients ramp that was cut short, as far as it came. */
+static uint32_t connections_wanted(const struct run *r)
+{
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        sum += r->generators[i].active_count;
+    return sum ? sum : 1;
+}
 
 /* How long the answers took to come, such that ok / duration is the rate at which they came.
  *
@@ -216,7 +241,7 @@ static double measure_duration(const struct run *r, const struct load_counts *to
         return ok_in_window ? window_s * (double)total->ok / (double)ok_in_window : window_s;
     if (r->plan->request_count && !left)
         return (double)(last_ns - r->start_ns) / 1e9;
-    return window_s + (double)overrun_ns / r->plan->connections / 1e9;
+    return window_s + (double)overrun_ns / connections_wanted(r) / 1e9;
 }
 
 static void fill_plan(const struct load_plan *p, struct load_result *out)
@@ -225,6 +250,9 @@ static void fill_plan(const struct load_plan *p, struct load_result *out)
     snprintf(out->method, sizeof out->method, "%s", p->method_text);
     out->is_open = p->is_open;
     out->model = p->model;
+    out->arrivals = (enum load_arrivals)p->config.arrivals;
+    out->seed = p->config.seed;
+    out->clients = p->clients;
     out->threads = p->threads;
     out->connections = p->connections;
     out->timeout_ns = p->config.timeout_ns;
@@ -266,7 +294,9 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
     out->quoted_service = taken(&s->held.tally.service);
     out->quoted_rps = (double)s->held.tally.counts.ok * 1e9 /
                       (double)(step->end_ns - step->begin_ns);
-    out->held_rps = step->rate;
+    out->held_rps = p->is_open ? step->rate : out->quoted_rps;
+    if (!p->is_open)
+        hist_merge(out->quoted_service, out->quoted_latency); /* one and the same */
 }
 
 static void judge(const struct run *r, struct load_result *out)
@@ -278,10 +308,12 @@ static void judge(const struct run *r, struct load_result *out)
         .is_open = out->is_open,
         .has_steps = r->plan->has_steps,
         .threads = out->threads,
-        .connections = out->connections,
+        .connections = connections_wanted(r),
         .opened_most = out->connections_opened_most,
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
+        .samples_needed = expect_samples_needed(&r->plan->expected),
+        .steal_pct = r->steal_pct,
         .latency_p99_ns = hist_percentile(out->quoted_latency, 99),
         .has_held_step = is_held,
         .quoted_due = is_held ? held->tally.counts.scheduled : whole->counts.scheduled,
@@ -318,6 +350,17 @@ static void check_sums(const struct load_plan *p, const struct load_counts *c)
         CHECK(c->scheduled == c->sent + c->unsent);
 }
 
+static void take_samples(struct run *r, struct load_result *out)
+{
+    if (!r->plan->config.samples)
+        return;
+    out->samples = mem_need((size_t)r->plan->threads * r->plan->config.samples,
+                            sizeof *out->samples);
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        out->sample_count += generator_take_samples(&r->generators[i],
+                                                    out->samples + out->sample_count);
+}
+
 static void run_result(struct run *r, struct load_result *out)
 {
     *out = (struct load_result){.is_interrupted = r->is_interrupted, .started_us = r->started_us};
@@ -332,8 +375,12 @@ static void run_result(struct run *r, struct load_result *out)
     out->duration_s = measure_duration(r, &out->counts);
     out->client_cpu_pct = r->cpu_pct;
     out->client_cpu_pct_worst_thread = r->cpu_pct_worst;
+    out->client_steal_pct = r->steal_pct;
     fill_quoted(r->plan, &r->series, out);
     judge(r, out);
+    out->expected = r->plan->expected;
+    expect_judge(&out->expected, out);
+    take_samples(r, out);
 }
 
 static void run_free(struct run *r)
@@ -378,6 +425,9 @@ void load_result_free(struct load_result *r)
     free(r->service);
     free(r->send_lag);
     free(r->seconds);
+    for (unsigned i = 0; i < r->sample_count; i++)
+        bytes_free(&r->samples[i].body);
+    free(r->samples);
     *r = (struct load_result){0};
 }
 
@@ -393,5 +443,7 @@ int load_exit_code(const struct load_result *r)
 {
     if (!r->counts.ok)
         return EXIT_FAILED;
-    return r->verdict == LOAD_INVALID ? EXIT_INVALID : EXIT_DONE;
+    if (r->verdict == LOAD_INVALID)
+        return EXIT_INVALID;
+    return expect_all_met(&r->expected) ? EXIT_DONE : EXIT_THRESHOLD;
 }

@@ -12,11 +12,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "cli/cli.h"
 #include "http/http.h"
+#include "load/clients.h"
+#include "load/expect.h"
 #include "metrics/hist.h"
+
+enum load_arrivals { LOAD_UNIFORM, LOAD_POISSON };
 
 /* What to do, as options and scenario files give it. */
 struct load_config {
@@ -27,24 +32,35 @@ struct load_config {
     double rate;              /* -r, 0: closed loop */
     const char *ramp;         /* --rps-ramp; NULL: none, "": its default */
     const char *stages;       /* --stages */
+    int arrivals;             /* --arrivals, enum load_arrivals */
+    uint32_t seed;            /* --seed, 1: of arrivals and think times */
+    const char *clients;      /* --clients-ramp */
     const char *method;       /* -m, NULL: GET, or POST when there is a body */
     struct cli_texts headers; /* -H "Name: value" */
     const char *body;         /* -b TEXT or @FILE */
     uint64_t timeout_ns;      /* -T, 5 s */
     const char *cores;        /* --cores */
     const char *json;         /* --json FILE */
+    const char *csv;          /* --csv FILE */
+    const char *hdr;          /* --hdr FILE */
+    const char *expect;       /* --expect */
     bool is_quiet;            /* --quiet: no progress lines */
+    /* Keep so many of the latest successful answers' bodies per thread, taken from every
+     * LOAD_SAMPLE_EVERY-th request; 0: none. */
+    uint32_t samples;
     bool duration_was_set, rate_was_set, connections_was_set,
         timeout_was_set; /* given by the user (see struct option_row) */
     bool is_scaled;      /* set by `run`: -d stretches or shortens a ramp or stages to its length,
                             instead of cutting a ramp or holding its last rate */
 };
+#define LOAD_SAMPLE_EVERY 8
 #define LOAD_CONFIG_DEFAULT           \
     ((struct load_config){            \
         .connections = 64,            \
         .threads = 1,                 \
         .duration_ns = 10 * NS_PER_S, \
         .timeout_ns = 5 * NS_PER_S,   \
+        .seed = 1,                    \
     })
 extern const struct option_row load_options[];
 
@@ -78,6 +94,8 @@ struct load_second {
     uint64_t p50_ns, p99_ns, p999_ns, max_ns;
     uint64_t send_lag_p99_ns;
     uint32_t connections_open, in_flight, backlog;
+    uint32_t clients;      /* clients ramp: that there are; else 0 */
+    double equivalent_rps; /* ... and the rate that they amount to; NAN: no clients ramp */
     double client_cpu_pct; /* of one core, summed over threads */
 
     /* what the lab adds, NAN or 0 where it is not known */
@@ -85,6 +103,15 @@ struct load_second {
     uint64_t rss_bytes;
     double throttled_ms;
     int pool; /* -1: unknown */
+
+    int64_t begin_us;                     /* wall clock */
+    const struct hist *latency, *service; /* of this second; only within load_watch.second() */
+};
+
+/* The body of an answer, kept for a check. */
+struct load_sample {
+    struct bytes body;
+    uint64_t answered_ns; /* clock_ns() */
 };
 
 enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
@@ -92,13 +119,17 @@ enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
 struct load_result {
     char url[2560];
     char method[16];
-    bool is_open;      /* open loop */
-    const char *model; /* "closed", "constant", "ramp", "stages" */
+    bool is_open;                /* open loop */
+    const char *model;           /* "closed", "clients", "constant", "ramp", "stages" */
+    enum load_arrivals arrivals; /* open loop */
+    uint32_t seed;
+    struct clients_ramp clients; /* pods 0: none */
     bool is_interrupted;
     int64_t started_us; /* wall clock */
     double duration_s;
     double target_rps; /* NAN where there is none: closed loop, ramp */
-    double held_rps;   /* ramps and stages: the last rate that was held; NAN otherwise */
+    double held_rps; /* ramps and stages: the last rate that was held; clients ramp: the rate of the
+                          last stage that was; NAN otherwise */
     double quoted_rps; /* ok per second, over the run, or over the held step of a ramp */
     struct load_counts counts;
     struct hist *latency,
@@ -112,9 +143,13 @@ struct load_result {
     uint64_t timeout_ns;
     uint64_t send_lag_p99_ns; /* of what is quoted; 0 in closed loop */
     double client_cpu_pct, client_cpu_pct_worst_thread;
+    double client_steal_pct; /* of the cores that the threads may run on; NAN: unknown */
     enum load_verdict verdict;
     char reasons[8][256];
     unsigned reason_count;
+    struct expectations expected; /* --expect, judged */
+    struct load_sample *samples;  /* see load_config; in no order */
+    unsigned sample_count;
 };
 
 /* Called on the collecting (calling) thread. Both optional. */
@@ -149,8 +184,8 @@ void load_result_free(struct load_result *r);
  * what ended, so it can be asked of a second as well as of a run. */
 double load_availability(const struct load_result *r, const struct load_counts *c);
 
-/* 0, 1 if no request succeeded, 5 if the verdict is INVALID; 130 when interrupted comes from the
- * caller. */
+/* 0, 1 if no request succeeded, 5 if the verdict is INVALID, 3 if an expectation was not met; 130
+ * when interrupted comes from the caller. */
 int load_exit_code(const struct load_result *r);
 
 #endif

@@ -5,6 +5,8 @@
 
 #define AT(field) offsetof(struct load_config, field)
 
+static const char *const arrivals[] = {"uniform", "poisson", NULL};
+
 const struct option_row load_options[] = {
     {.name = "connections",
      .letter = 'c',
@@ -57,6 +59,24 @@ const struct option_row load_options[] = {
      .at = AT(stages),
      .metavar = "TIME:RATE,...",
      .help = "open loop: hold each rate for its time, such as 10s:1000,30s:60k"},
+    {.name = "arrivals",
+     .kind = OPTION_CHOICE,
+     .at = AT(arrivals),
+     .choices = arrivals,
+     .help = "open loop: requests are due evenly, or at random as of users that know nothing of "
+             "each other"},
+    {.name = "seed",
+     .kind = OPTION_COUNT,
+     .at = AT(seed),
+     .metavar = "N",
+     .help = "of random arrivals and think times (1)",
+     .max = UINT32_MAX},
+    {.name = "clients-ramp",
+     .kind = OPTION_TEXT,
+     .at = AT(clients),
+     .metavar = "PODSxMAX/STAGE[,think=40ms][,think-is=uniform|fixed]",
+     .help = "closed loop as of the published tester: in stage n PODS times n clients, which think "
+             "and send in turn; or published-test1, published-test2; -d compresses the stages"},
     {.name = "method",
      .letter = 'm',
      .kind = OPTION_TEXT,
@@ -93,6 +113,23 @@ const struct option_row load_options[] = {
      .at = AT(json),
      .metavar = "FILE",
      .help = "write the result to FILE (- is the standard output)"},
+    {.name = "csv",
+     .kind = OPTION_TEXT,
+     .at = AT(csv),
+     .metavar = "FILE",
+     .help = "write the series to FILE, a row for each second"},
+    {.name = "hdr",
+     .kind = OPTION_TEXT,
+     .at = AT(hdr),
+     .metavar = "FILE",
+     .help = "write an HdrHistogram interval log to FILE while the load runs: latency and service "
+             "time of each second, in nanoseconds"},
+    {.name = "expect",
+     .kind = OPTION_TEXT,
+     .at = AT(expect),
+     .metavar = "THRESHOLDS",
+     .help = "end with exit code 3 unless all hold, such as 'p99<10ms,availability>=99.9%'; of p50 "
+             "p90 p95 p99 p999 max mean rps availability errors timeouts"},
     {.name = "quiet",
      .letter = 'q',
      .kind = OPTION_FLAG,

@@ -109,6 +109,13 @@ void pace_scale(struct pace *p, uint64_t length_ns)
     pace_finish(p);
 }
 
+/* The random times are taken from a process of unit rate, whose clock is N(t). */
+void pace_randomize(struct pace *p, uint64_t seed)
+{
+    double area = p->count ? phase_end(&p->phases[p->count - 1]) : 0;
+    p->arrivals = (struct arrivals){.seed = seed, .count = p->total, .length = area};
+}
+
 /* --- reading --- */
 
 /* As units_rate(), but a ramp may begin or end at nothing. */
@@ -308,11 +315,11 @@ static uint64_t first_reached(const struct pace_phase *p, uint64_t guess_ns, dou
     return reached;
 }
 
-uint64_t pace_due_ns(const struct pace *p, uint64_t k)
+/* When N has reached `n`. */
+static uint64_t reached_ns(const struct pace *p, double n)
 {
-    CHECK(k < p->total);
-    const struct pace_phase *phase = phase_reaching(p, (double)k);
-    double area = ((double)k - phase->before) * 1e9; /* rate times ns */
+    const struct pace_phase *phase = phase_reaching(p, n);
+    double area = (n - phase->before) * 1e9; /* rate times ns */
     double guess = 0, length = (double)phase->length_ns;
     if (area > 0) {
         double bend = (phase->to - phase->from) / (2 * length);
@@ -320,7 +327,20 @@ uint64_t pace_due_ns(const struct pace *p, uint64_t k)
         guess = 2 * area / (phase->from + sqrt(root > 0 ? root : 0));
     }
     guess = guess < length ? ceil(guess) : length;
-    return phase->begin_ns + first_reached(phase, (uint64_t)guess, (double)k);
+    return phase->begin_ns + first_reached(phase, (uint64_t)guess, n);
+}
+
+uint64_t pace_walk_due_ns(const struct pace *p, struct pace_walk *w, uint64_t k)
+{
+    CHECK(k < p->total);
+    return reached_ns(p,
+                      p->arrivals.count ? arrivals_at(&p->arrivals, &w->arrivals, k) : (double)k);
+}
+
+uint64_t pace_due_ns(const struct pace *p, uint64_t k)
+{
+    struct pace_walk from_nowhere = {0};
+    return pace_walk_due_ns(p, &from_nowhere, k);
 }
 
 uint64_t pace_due_count(const struct pace *p, uint64_t ns)
@@ -329,6 +349,8 @@ uint64_t pace_due_count(const struct pace *p, uint64_t ns)
         return p->total;
     const struct pace_phase *phase = phase_at(p, ns);
     double due = phase->before + phase_area(phase, ns - phase->begin_ns);
+    if (p->arrivals.count)
+        return arrivals_until(&p->arrivals, due);
     uint64_t count = (uint64_t)due + 1;
     return count < p->total ? count : p->total;
 }

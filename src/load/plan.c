@@ -207,17 +207,62 @@ static bool plan_request_bytes(struct load_plan *p, struct fail *f)
 
 /* --- how often --- */
 
+/* Which open loop it is at the most: what a reader compares a rate ramp with. */
+static void clients_say(const struct clients_ramp *c)
+{
+    char stage[UNITS_TEXT_BYTES], think[UNITS_TEXT_BYTES], length[UNITS_TEXT_BYTES];
+    log_line(
+        "clients ramp: %u to %u clients in %u stages of %s (%s in all), each thinking %s%s; if "
+        "answers took no time that were %.0f to %.0f requests/s, %.3g/s more every second",
+        c->pods, c->pods * c->stage_count, c->stage_count, units_duration_text(c->stage_ns, stage),
+        units_duration_text(clients_length_ns(c), length), c->is_think_fixed ? "" : "up to ",
+        units_duration_text(c->think_ns, think), clients_equivalent_rps(c, c->pods, 0),
+        clients_equivalent_rps(c, c->pods * c->stage_count, 0),
+        clients_equivalent_rps(c, c->pods, 0) * 1e9 / (double)c->stage_ns);
+}
+
+/* The tester's own connections, time-out and request follow from its ramp. */
+static bool plan_clients(struct load_plan *p, struct fail *f)
+{
+    struct load_config *c = &p->config;
+    if (!clients_parse(c->clients, &p->clients, f))
+        return false;
+    if (c->connections_was_set)
+        return fail_set(f, EXIT_USAGE,
+                        "-c does not go with --clients-ramp: each client has a connection");
+    if (c->requests)
+        return fail_set(f, EXIT_USAGE,
+                        "-n does not go with --clients-ramp: its stages have their time");
+    if (c->duration_was_set)
+        clients_scale(&p->clients, c->duration_ns);
+    if (p->clients.timeout_ns && !c->timeout_was_set)
+        c->timeout_ns = p->clients.timeout_ns;
+    if (p->clients.is_post && !c->method && !c->body)
+        c->body = published_body;
+    c->connections = p->clients.pods * p->clients.stage_count;
+    clients_say(&p->clients);
+    return true;
+}
+
 static bool plan_model(struct load_plan *p, struct fail *f)
 {
     const struct load_config *c = &p->config;
     bool has_rate = c->rate > 0;
-    if (has_rate + !!c->ramp + !!c->stages > 1)
+    if (has_rate + !!c->ramp + !!c->stages + !!c->clients > 1)
         return fail_set(f, EXIT_USAGE,
-                        "--rate, --rps-ramp and --stages are three ways to say one "
+                        "--rate, --rps-ramp, --stages and --clients-ramp are ways to say one "
                         "thing: give one of them");
     p->is_open = has_rate || c->ramp || c->stages;
-    p->has_steps = c->ramp || c->stages;
-    p->model = has_rate ? "constant" : c->ramp ? "ramp" : c->stages ? "stages" : "closed";
+    p->has_steps = c->ramp || c->stages || c->clients;
+    p->model = has_rate     ? "constant"
+               : c->ramp    ? "ramp"
+               : c->stages  ? "stages"
+               : c->clients ? "clients"
+                            : "closed";
+    if (c->arrivals == LOAD_POISSON && !p->is_open)
+        return fail_set(f, EXIT_USAGE,
+                        "--arrivals needs a rate that requests arrive at: give --rate, "
+                        "--rps-ramp or --stages");
     if (p->is_open && c->requests)
         return fail_set(f, EXIT_USAGE,
                         "-n counts the requests of a closed loop; with a rate their "
@@ -226,7 +271,7 @@ static bool plan_model(struct load_plan *p, struct fail *f)
         return fail_set(f, EXIT_USAGE, "-d must be longer than nothing");
     if (c->stages && c->duration_was_set && !c->is_scaled)
         return fail_set(f, EXIT_USAGE, "-d does not go with --stages: each stage has its own time");
-    return true;
+    return !c->clients || plan_clients(p, f);
 }
 
 static bool plan_schedule(struct load_plan *p, struct fail *f)
@@ -236,6 +281,8 @@ static bool plan_schedule(struct load_plan *p, struct fail *f)
     if (!p->is_open) {
         p->request_count = c->requests;
         p->window_ns = c->requests && !c->duration_was_set ? UINT64_MAX : c->duration_ns;
+        if (c->clients)
+            p->window_ns = clients_length_ns(&p->clients);
         return true;
     }
     if (c->ramp && !pace_ramp(&p->pace, c->ramp, length_ns, f))
@@ -246,6 +293,8 @@ static bool plan_schedule(struct load_plan *p, struct fail *f)
         pace_constant(&p->pace, c->rate, c->duration_ns);
     if (c->is_scaled && p->has_steps && c->duration_was_set)
         pace_scale(&p->pace, c->duration_ns);
+    if (c->arrivals == LOAD_POISSON)
+        pace_randomize(&p->pace, c->seed);
     p->is_climbing = c->ramp && !*c->ramp;
     p->window_ns = p->pace.length_ns;
     return true;
@@ -303,8 +352,29 @@ static unsigned count_alive(const struct load_plan *p)
     return most;
 }
 
+/* A step for each stage, or for each second where stages are shorter. */
+static void clients_cut(struct load_plan *p)
+{
+    uint64_t step_ns = p->clients.stage_ns;
+    if (step_ns < LINEAR_STEP_NS)
+        step_ns = LINEAR_STEP_NS;
+    uint64_t count = p->window_ns > step_ns ? p->window_ns / step_ns : 1;
+    p->steps = mem_need(count, sizeof *p->steps);
+    for (uint64_t i = 0; i < count; i++) {
+        struct plan_step *s = &p->steps[p->step_count++];
+        s->begin_ns = i * step_ns;
+        s->end_ns = i + 1 < count ? s->begin_ns + step_ns : p->window_ns;
+        s->rate = clients_at(&p->clients, s->begin_ns + (s->end_ns - s->begin_ns) / 2);
+    }
+    p->steps_alive = count_alive(p);
+}
+
 static void plan_steps(struct load_plan *p)
 {
+    if (p->clients.pods) {
+        clients_cut(p);
+        return;
+    }
     unsigned steps = 0;
     for (unsigned i = 0; i < p->pace.count; i++)
         steps += phase_steps(p, &p->pace.phases[i]);
@@ -384,6 +454,8 @@ static bool plan_make(struct load_plan *p, const char *url, struct fail *f)
     if (!plan_model(p, f) || !plan_schedule(p, f) || !plan_timeout(p, f) ||
         !plan_connections(p, f) || !plan_rate_is_possible(p, f))
         return false;
+    if (p->config.expect && !expect_parse(p->config.expect, &p->expected, f))
+        return fail_prefix(f, "--expect");
     if (p->config.cores && !cpus_parse(p->config.cores, &p->cpus, f))
         return fail_prefix(f, "--cores");
     if (url ? !url_parse(url, &p->url, f) : !plan_discover(p, f))

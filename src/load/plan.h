@@ -11,11 +11,11 @@
 
 #define PLAN_ADDRESSES_MAX 8
 
-/* A stretch of an open-loop schedule that is judged by itself: a step of a ramp, a stage, or a
- * second of a linear ramp. Without ramp or stages there is one: the whole. */
+/* A stretch of a schedule that is judged by itself: a step of a ramp, a stage, or a second of a
+ * linear ramp or of shorter stages. Without ramp or stages there is one: the whole. */
 struct plan_step {
     uint64_t begin_ns, end_ns; /* from the start */
-    double rate;               /* the mean, per second */
+    double rate;               /* the mean, per second; clients ramp: the clients */
 };
 
 struct load_plan {
@@ -30,16 +30,18 @@ struct load_plan {
     size_t request_len;
 
     bool is_open;
-    const char *model; /* as in struct load_result */
-    struct pace pace;  /* open loop */
-    bool is_climbing;  /* --rps-ramp without a value: ends when the target no longer keeps up */
-    bool has_steps;    /* a ramp or stages: results are quoted from a step */
+    const char *model;           /* as in struct load_result */
+    struct pace pace;            /* open loop */
+    struct clients_ramp clients; /* pods 0: none; else a closed loop with steps */
+    bool is_climbing; /* --rps-ramp without a value: ends when the target no longer keeps up */
+    bool has_steps;   /* a ramp or stages: results are quoted from a step */
     struct plan_step *steps;
     unsigned step_count;
     unsigned steps_alive; /* at most so many steps have requests under way at one time */
 
-    uint64_t window_ns;     /* how long to send; UINT64_MAX: until the requests are used up */
-    uint64_t request_count; /* closed loop with -n: exactly these; else 0 */
+    struct expectations expected; /* not judged */
+    uint64_t window_ns;           /* how long to send; UINT64_MAX: until the requests are used up */
+    uint64_t request_count;       /* closed loop with -n: exactly these; else 0 */
     uint32_t connections, threads;
     cpu_set_t cpus; /* empty: not pinned */
 };

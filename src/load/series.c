@@ -151,9 +151,12 @@ static uint64_t ended(const struct load_counts *c)
 
 /* --- steps --- */
 
-static bool step_was_held(const struct step_sum *step)
+/* A closed loop has no schedule to fall behind: a stage was held if what it asked for was had. */
+static bool step_was_held(const struct series *s, const struct step_sum *step)
 {
     const struct load_counts *c = &step->tally.counts;
+    if (!s->plan->is_open)
+        return c->ok && !c->unfinished && c->ok * 100 >= ended(c) * AVAILABLE_PCT_MIN;
     return c->scheduled && !c->unfinished &&
            step->tally.sent_in_time * 100 >= c->scheduled * SENT_PCT_MIN &&
            step->answered_rows * 100 >= step->due_rows * ANSWERED_PCT_MIN &&
@@ -165,7 +168,7 @@ static void step_retire(struct series *s, struct step_sum *step)
 {
     double rate = s->plan->steps[step->tally.step].rate;
     double best = s->held.tally.is_used ? s->plan->steps[s->held.tally.step].rate : 0;
-    if (rate >= best && step_was_held(step)) {
+    if (rate >= best && step_was_held(s, step)) {
         struct step_sum former = s->held;
         s->held = *step;
         *step = former;
@@ -298,6 +301,12 @@ static void row_measure(struct series *s, uint64_t end_ns, double client_cpu_pct
     r->target_rps = s->plan->is_open ? pace_rate_at(&s->plan->pace, middle_ns) : NAN;
     if (s->plan->is_open)
         r->counts.scheduled = due_between(s, s->row_begin_ns, end_ns, 0);
+    r->equivalent_rps = NAN;
+    if (s->plan->clients.pods) {
+        r->clients = clients_at(&s->plan->clients, middle_ns);
+        r->equivalent_rps = clients_equivalent_rps(&s->plan->clients, r->clients,
+                                                   hist_mean(s->row_latency));
+    }
     r->p50_ns = hist_percentile(s->row_latency, 50);
     r->p99_ns = hist_percentile(s->row_latency, 99);
     r->p999_ns = hist_percentile(s->row_latency, 99.9);
@@ -329,16 +338,23 @@ struct load_second *series_second(struct series *s, uint64_t end_ns, double clie
     hist_merge(s->latency, s->row_latency);
     hist_merge(s->service, s->row_service);
     hist_merge(s->send_lag, s->row_send_lag);
-    hist_clear(s->row_latency);
-    hist_clear(s->row_service);
-    hist_clear(s->row_send_lag);
     struct load_second *row = row_keep(s);
-    s->row = (struct load_second){0};
+    row->latency = s->row_latency;
+    row->service = s->row_service;
     s->row_begin_ns = end_ns;
     uint64_t life_ns = plan_life_ns(s->plan);
     if (end_ns > life_ns)
         steps_retire(s, end_ns - life_ns);
     return row;
+}
+
+void series_next(struct series *s)
+{
+    s->rows[s->row_count - 1].latency = s->rows[s->row_count - 1].service = NULL;
+    hist_clear(s->row_latency);
+    hist_clear(s->row_service);
+    hist_clear(s->row_send_lag);
+    s->row = (struct load_second){0};
 }
 
 bool series_is_over(const struct series *s)

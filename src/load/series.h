@@ -82,8 +82,12 @@ void series_add(struct series *s, const struct block *b);
 /* Ends the row at `end_ns` from the start. The target keeps up in a row if at least 95 % of the
  * answers that were to be expected came, and 99 % of what ended was good. Expected are the requests
  * that were due in the row as it was one mean service time earlier: a target that takes half a
- * second for each answer is not slow to keep up. Returns the row, valid until the next call. */
+ * second for each answer is not slow to keep up. Returns the row, with its histograms, valid until
+ * series_next(). */
 struct load_second *series_second(struct series *s, uint64_t end_ns, double client_cpu_pct);
+
+/* Begins the next row. */
+void series_next(struct series *s);
 
 /* Whether the target has not kept up for three rows in a row. */
 bool series_is_over(const struct series *s);

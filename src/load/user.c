@@ -10,15 +10,26 @@
 #include "load/generator.h"
 
 static void user_opened(struct client *c);
+static void user_body(struct client *c, struct span bytes);
 static void user_answered(struct client *c, unsigned status, uint64_t body_bytes);
 static void user_closed(struct client *c, enum client_error error, int error_code);
 static void user_retry(struct timer *t);
+static void user_thought(struct timer *t);
 
 static const struct client_events user_events = {
     .opened = user_opened,
     .answered = user_answered,
     .closed = user_closed,
 };
+
+/* Bodies are looked at only where some are to be kept. */
+static const struct client_events user_sampled_events = {
+    .opened = user_opened,
+    .body = user_body,
+    .answered = user_answered,
+    .closed = user_closed,
+};
+enum { SAMPLE_BYTES_MOST = 16 * 1024 };
 
 static const uint64_t RETRY_FIRST_NS = NS_PER_MS, RETRY_MAX_NS = 100 * NS_PER_MS;
 
@@ -68,9 +79,12 @@ struct user *user_list_take(struct user_list *l)
 void user_init(struct user *u, struct generator *g)
 {
     *u = (struct user){.generator = g};
-    client_init(&u->client, &g->worker.loop, &user_events);
+    client_init(&u->client, &g->worker.loop,
+                g->plan->config.samples ? &user_sampled_events : &user_events);
     u->retry.due = user_retry;
     u->retry.deadline_ns = TIMER_NEVER;
+    u->think.due = user_thought;
+    u->think.deadline_ns = TIMER_NEVER;
 }
 
 void user_connect(struct user *u)
@@ -78,8 +92,9 @@ void user_connect(struct user *u)
     struct generator *g = u->generator;
     u->was_useful = false;
     u->address = g->address;
+    /* the turn's time may be long past when thousands connect in it */
     client_open(&u->client, &g->plan->addresses[u->address],
-                g->worker.loop.now_ns + g->plan->config.timeout_ns);
+                clock_ns() + g->plan->config.timeout_ns);
 }
 
 static void user_opened(struct client *c)
@@ -92,6 +107,18 @@ static void user_opened(struct client *c)
 
 /* --- sent --- */
 
+void user_think(struct user *u, uint64_t until_ns)
+{
+    CHECK(timer_set(&u->generator->worker.loop.timers, &u->think, until_ns));
+}
+
+static void user_thought(struct timer *t)
+{
+    struct user *u = (struct user *)((char *)t - offsetof(struct user, think));
+    u->has_thought = true;
+    generator_thought(u->generator, u);
+}
+
 void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t now_ns)
 {
     struct generator *g = u->generator;
@@ -100,6 +127,7 @@ void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t now_ns)
     u->sent_ns = now_ns;
     u->step = step;
     u->is_flying = true;
+    u->is_sampled = generator_samples(g);
     user_list_add(&g->flying, u);
     client_send(&u->client, g->plan->method, plan_request(g->plan), 1);
 }
@@ -121,6 +149,20 @@ static void record(struct user *u, uint64_t latency_ns, uint64_t service_ns)
     tally_record(&t->latency, latency_ns);
     if (u->generator->plan->is_open)
         tally_record(&t->service, service_ns);
+}
+
+static void user_body(struct client *c, struct span bytes)
+{
+    struct user *u = (struct user *)c;
+    if (u->is_sampled && !bytes_append(&u->sample, bytes, SAMPLE_BYTES_MOST))
+        u->is_sampled = false;
+}
+
+static void keep_sample(struct user *u, unsigned status, uint64_t now_ns)
+{
+    if (u->is_sampled && status / 100 == 2)
+        generator_sampled(u->generator, &u->sample, now_ns);
+    bytes_free(&u->sample);
 }
 
 static void count_status(struct load_counts *c, unsigned status)
@@ -152,6 +194,8 @@ static void user_answered(struct client *c, unsigned status, uint64_t body_bytes
     counts->received_bytes += c->received_bytes - u->received_seen;
     u->received_seen = c->received_bytes;
     record(u, now_ns - u->due_ns, now_ns - u->sent_ns);
+    if (g->samples)
+        keep_sample(u, status, now_ns);
     if (status / 100 == 2)
         generator_succeeded(g, now_ns);
     land(u, now_ns);
@@ -205,6 +249,7 @@ static void user_closed(struct client *c, enum client_error error, int error_cod
     struct user *u = (struct user *)c;
     struct generator *g = u->generator;
     bool was_open = u->is_open, is_good = u->was_useful;
+    bytes_free(&u->sample);
     u->is_open = false;
     if (!u->is_flying)
         user_list_remove(u);
@@ -229,5 +274,6 @@ static void user_closed(struct client *c, enum client_error error, int error_cod
 void user_quit(struct user *u)
 {
     timer_clear(&u->client.loop->timers, &u->retry);
+    timer_clear(&u->client.loop->timers, &u->think);
     client_close(&u->client, CLIENT_OK);
 }

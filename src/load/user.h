@@ -23,6 +23,7 @@ struct user {
     uint64_t free_ns;         /* since when the connection waits for a request */
     uint32_t step;            /* of the schedule, that the request was due in */
     bool has_request; /* closed loop: a request is this user's to make; open loop: in flight */
+    bool has_thought; /* clients ramp: its next request may be sent */
     bool is_flying;   /* sent, and neither answered nor lost */
     bool is_open;
     unsigned address; /* the plan's, that was tried last */
@@ -30,7 +31,10 @@ struct user {
     bool was_tried;   /* it was open once, or every address failed */
     bool was_useful;  /* an answer came since the connection was opened */
     uint64_t received_seen;
+    bool is_sampled; /* the body of this answer is kept: */
+    struct bytes sample;
 
+    struct timer think; /* clients ramp: until the next request */
     struct timer retry; /* until the connection may be tried again */
     uint64_t retry_wait_ns;
 };
@@ -43,6 +47,9 @@ void user_connect(struct user *u);
 
 /* Sends the request that was due at `due_ns`; the connection must be usable. */
 void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t now_ns);
+
+/* Tells the generator when `until_ns` has come. */
+void user_think(struct user *u, uint64_t until_ns);
 
 /* The request in flight is given up at the run's end: unfinished. */
 void user_abandon(struct user *u, uint64_t now_ns);

@@ -16,11 +16,9 @@ enum {
     CPU_PCT_FULL = 95,     /* of a core: what is left is the kernel's rounding */
     LITTLE_PCT_MAX = 5,    /* both sides come from one clock; more is a broken count */
     LITTLE_SAMPLES_MIN = 200,
-    SAMPLES_MIN = 1000, /* ten of them lie above p99, one above p999 */
+    SAMPLES_MIN = 1000, /* ten of them lie above p99 */
+    STEAL_PCT_MAX = 2,
 };
-
-/* A send lag below this is the granularity of waking up, not a missed schedule. */
-static const uint64_t SEND_LAG_FLOOR_NS = 100 * NS_PER_US;
 
 static void reason(struct load_result *r, enum load_verdict verdict, const char *format, ...)
     PRINTF_LIKE(3, 4);
@@ -66,14 +64,12 @@ static void judge_schedule(const struct verdict_facts *v, struct load_result *r)
                "only %.1f %% of the due requests were sent in time: all %u connections were busy "
                "or the client was too slow; lower the rate or raise -c",
                100.0 * (double)v->quoted_sent / (double)v->quoted_due, v->connections);
-    if (v->send_lag_p99_ns * 100 > v->latency_p99_ns * SEND_LAG_PCT_MAX && v->samples) {
-        bool is_wrong = v->send_lag_p99_ns > SEND_LAG_FLOOR_NS;
-        reason(r, is_wrong ? LOAD_INVALID : LOAD_SUSPECT,
+    if (v->send_lag_p99_ns * 100 > v->latency_p99_ns * SEND_LAG_PCT_MAX && v->samples)
+        reason(r, LOAD_INVALID,
                "the client sent late: its send lag p99 of %s is above %d %% of the latency p99 "
                "of %s",
                units_latency_text(v->send_lag_p99_ns, lag), SEND_LAG_PCT_MAX,
                units_latency_text(v->latency_p99_ns, latency));
-    }
 }
 
 static void judge_counting(const struct verdict_facts *v, struct load_result *r)
@@ -95,6 +91,10 @@ static void judge_client(const struct verdict_facts *v, struct load_result *r)
                "the client was the limit: a thread of it used %.0f %% of its core; the target may "
                "be faster than this says",
                v->cpu_pct_worst_thread);
+    if (v->steal_pct > STEAL_PCT_MAX)
+        reason(r, LOAD_SUSPECT,
+               "the host took the client's cores away for %.1f %% of the time (steal)",
+               v->steal_pct);
     if (v->ring_overflows)
         reason(r, LOAD_SUSPECT,
                "the completion queue overflowed %llu times: the client fell "
@@ -111,6 +111,10 @@ static void judge_samples(const struct verdict_facts *v, struct load_result *r)
     if (v->samples < SAMPLES_MIN)
         reason(r, LOAD_SUSPECT, "the percentiles rest on %llu requests; p99 needs %d",
                (unsigned long long)v->samples, SAMPLES_MIN);
+    else if ((double)v->samples < v->samples_needed)
+        reason(r, LOAD_SUSPECT,
+               "the percentiles rest on %llu requests; what is expected of them needs %.0f",
+               (unsigned long long)v->samples, v->samples_needed);
 }
 
 void verdict_reach(const struct verdict_facts *v, struct load_result *r)

@@ -19,9 +19,11 @@ struct verdict_facts {
     /* the client itself */
     double cpu_pct_worst_thread; /* of one core */
     uint64_t ring_overflows;
+    double steal_pct; /* of the client's cores; NAN: unknown */
 
     /* what is quoted: the run, or the held step */
     uint64_t samples;                 /* in the quoted latency histogram */
+    double samples_needed;            /* see expect_samples_needed() */
     uint64_t quoted_due, quoted_sent; /* open loop: due, and sent while their time lasted */
     uint64_t send_lag_p99_ns, latency_p99_ns;
     bool has_held_step;

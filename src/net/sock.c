@@ -176,8 +176,10 @@ static int listen_one(struct address *a, bool share, int backlog, struct fail *f
     }
     set_options(fd, family, share);
     if (bind(fd, &a->sa.any, a->len) || (backlog && listen(fd, backlog))) {
+        int error = errno;
         fail_listen(a, f);
         close(fd);
+        errno = error;
         return -1;
     }
     if (family != AF_UNIX && !address_port(a)) {
@@ -188,13 +190,21 @@ static int listen_one(struct address *a, bool share, int backlog, struct fail *f
 }
 
 /* With SO_REUSEPORT a second program of the same user would share the port without a word: a socket
- * without it is bound first, and fails where it should. */
+ * without it is bound first, and fails where it should. What a program that was just killed listened
+ * on may be taken for some milliseconds more, until the kernel has ended its ring. */
 static bool is_free(struct address *a, struct fail *f)
 {
-    int fd = listen_one(a, false, 0, f);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    enum { TRIES = 20, BETWEEN_US = 10000 };
+    for (int i = 0;; i++) {
+        int fd = listen_one(a, false, 0, f);
+        if (fd >= 0) {
+            close(fd);
+            return true;
+        }
+        if (i == TRIES || errno != EADDRINUSE)
+            return false;
+        usleep(BETWEEN_US);
+    }
 }
 
 bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struct fail *f)
@@ -236,4 +246,10 @@ uint64_t sock_raise_descriptors(void)
     if (setrlimit(RLIMIT_NOFILE, &limit) || getrlimit(RLIMIT_NOFILE, &limit))
         return 0;
     return limit.rlim_cur;
+}
+
+void sock_forget(int fd)
+{
+    struct linger none = {.l_onoff = 1};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 }

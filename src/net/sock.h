@@ -47,4 +47,9 @@ int sock_open(const struct address *a) MUST_USE;
 /* Sets the soft limit of descriptors to the hard one, and returns it. */
 uint64_t sock_raise_descriptors(void);
 
+/* Makes the close that follows abort the connection: no TIME_WAIT keeps its port, of which there are
+ * only 28 000. For connections that timed out: where thousands do within a second, those that take
+ * their place would find no port. See SO_LINGER in socket(7). */
+void sock_forget(int fd);
+
 #endif

@@ -3,15 +3,12 @@
 #include "report/result.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "report/environment.h"
+#include "report/file.h"
 #include "version.h"
 
 static json_t *number(double value)
@@ -115,13 +112,15 @@ static json_t *second_json(const struct load_result *r, const struct load_second
     put(row, "in_flight", json_integer(s->in_flight));
     put(row, "backlog", json_integer(s->backlog));
     put(row, "connections", json_integer(s->connections_open));
+    put(row, "clients", s->clients ? json_integer(s->clients) : json_null());
+    put(row, "equivalent_rps", number(s->equivalent_rps));
     put(row, "send_lag_p99_us", microseconds(s->send_lag_p99_ns));
     put(row, "client_cpu_pct", json_real(s->client_cpu_pct));
     put_lab(row, s);
     return row;
 }
 
-static json_t *series_json(const struct load_result *r)
+json_t *result_series_json(const struct load_result *r)
 {
     json_t *series = json_array();
     for (unsigned i = 0; i < r->second_count; i++)
@@ -139,6 +138,36 @@ static json_t *verdict_json(const struct load_result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[r->verdict], "reasons", reasons);
 }
 
+static json_t *expectations_json(const struct expectations *e)
+{
+    json_t *to = json_array();
+    char text[EXPECT_TEXT_BYTES];
+    for (unsigned i = 0; i < e->count; i++) {
+        const struct expectation *one = &e->items[i];
+        json_t *row = json_object();
+        put(row, "text", json_string(expect_text(one, text)));
+        put(row, "metric", json_string(expect_key(one)));
+        put(row, "bound", number(expect_in_unit(one, one->bound)));
+        put(row, "measured", number(expect_in_unit(one, one->measured)));
+        put(row, "met", json_boolean(one->is_met));
+        CHECK(json_array_append_new(to, row) == 0);
+    }
+    return to;
+}
+
+static json_t *clients_json(const struct clients_ramp *c)
+{
+    if (!c->pods)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "pods", json_integer(c->pods));
+    put(to, "clients_per_pod_max", json_integer(c->stage_count));
+    put(to, "stage_s", json_real((double)c->stage_ns / NS_PER_S));
+    put(to, "think_us", microseconds(c->think_ns));
+    put(to, "think_is", json_string(c->is_think_fixed ? "fixed" : "uniform"));
+    return to;
+}
+
 static json_t *target_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
@@ -147,6 +176,11 @@ static json_t *target_json(const struct result_target *t)
     put(to, "url", json_string(r->url));
     put(to, "method", json_string(r->method));
     put(to, "model", json_string(r->model));
+    put(to, "arrivals",
+        r->is_open ? json_string(r->arrivals == LOAD_POISSON ? "poisson" : "uniform")
+                   : json_null());
+    put(to, "seed", json_integer(r->seed));
+    put(to, "clients_ramp", clients_json(&r->clients));
     put(to, "timeout_s", json_real((double)r->timeout_ns / 1e9));
     put(to, "requests", requests_json(r));
     put(to, "received_bytes", count(r->counts.received_bytes));
@@ -163,7 +197,8 @@ static json_t *target_json(const struct result_target *t)
                   "service_time", histogram_json(r->service)));
     put(to, "server_cpu_us_per_request", number(t->server_cpu_us_per_request));
     put(to, "verdict", verdict_json(r));
-    put(to, "series", series_json(r));
+    put(to, "expectations", expectations_json(&r->expected));
+    put(to, "series", result_series_json(r));
     return to;
 }
 
@@ -200,12 +235,13 @@ static json_t *scenario_json(const struct result *r)
 /* The client of all targets is one; what is told of it is its hardest hour. */
 static json_t *client_json(const struct result *r)
 {
-    double cpu_pct = 0, worst_pct = 0, lag_us = 0;
+    double cpu_pct = 0, worst_pct = 0, lag_us = 0, steal_pct = NAN;
     uint32_t threads = 0, connections = 0;
     for (unsigned i = 0; i < r->target_count; i++) {
         const struct load_result *l = r->targets[i].load;
         cpu_pct = fmax(cpu_pct, l->client_cpu_pct);
         worst_pct = fmax(worst_pct, l->client_cpu_pct_worst_thread);
+        steal_pct = fmax(steal_pct, l->client_steal_pct); /* the one that is known */
         lag_us = fmax(lag_us, (double)l->send_lag_p99_ns / 1000);
         threads = l->threads;
         connections = l->connections;
@@ -215,6 +251,7 @@ static json_t *client_json(const struct result *r)
     put(to, "connections", json_integer(connections));
     put(to, "cpu_pct", json_real(cpu_pct));
     put(to, "cpu_pct_worst_thread", json_real(worst_pct));
+    put(to, "steal_pct", number(steal_pct));
     put(to, "send_lag_p99_us", json_real(lag_us));
     return to;
 }
@@ -262,36 +299,25 @@ json_t *result_json(const struct result *r)
 
 /* --- written --- */
 
-enum { DUMP_FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(12) };
-
-static bool write_file(json_t *document, int fd)
+static bool dump(FILE *to, const void *document)
 {
-    FILE *to = fdopen(fd, "w");
-    if (!to) {
-        close(fd);
-        return false;
-    }
-    bool is_good = json_dumpf(document, to, DUMP_FLAGS) == 0 && fputc('\n', to) != EOF;
-    return (fclose(to) == 0) && is_good;
+    return json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
+           fputc('\n', to) != EOF && fflush(to) == 0;
 }
 
 bool result_write(const struct result *r, const char *path, struct fail *f)
 {
-    struct text temporary = {0};
     json_t *document = result_json(r);
-    bool is_good = false;
-    text_addf(&temporary, "%s.XXXXXX", path);
-    int fd = mkostemp(temporary.data, O_CLOEXEC);
-    if (fd >= 0) {
-        is_good = fchmod(fd, 0644) == 0 && write_file(document, fd) &&
-                  rename(temporary.data, path) == 0;
-        if (!is_good)
-            unlink(temporary.data);
-    }
-    if (!is_good)
-        fail_set(f, EXIT_FAILED, "the result could not be written to %s: %s", path,
-                 strerror(errno));
-    text_free(&temporary);
+    bool is_good = file_write(path, dump, document, f);
     json_decref(document);
     return is_good;
+}
+
+bool result_dump(const struct result *r, FILE *to, struct fail *f)
+{
+    json_t *document = result_json(r);
+    bool is_good = dump(to, document);
+    json_decref(document);
+    return is_good ||
+           fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(errno));
 }

@@ -33,9 +33,12 @@ struct result {
 /* The document; freed with json_decref(). */
 json_t *result_json(const struct result *r);
 
-/* Writes it to `path`, by way of a temporary file beside it, so that a reader never sees half of
- * it. */
+/* The series of one target, as it stands in the document. */
+json_t *result_series_json(const struct load_result *r);
+
+/* Writes the document to `path`, as file_write(); to a stream that is open. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
+bool result_dump(const struct result *r, FILE *to, struct fail *f) MUST_USE;
 
 /* The summary for a person: the first line is the one that matters; fits one screen. `color` when
  * the stream is a terminal and NO_COLOR is unset. */

@@ -99,7 +99,12 @@ static void print_load(const struct page *p, const struct load_result *r)
 {
     char target[32], timeout[UNITS_TEXT_BYTES];
     fprintf(p->to, "%s%-*s%s%s %s, %s", begin(p, FAINT), LABEL_WIDTH, "load", end(p), r->method,
-            r->url, r->is_open ? r->model : "closed loop");
+            r->url,
+            r->is_open        ? r->model
+            : r->clients.pods ? "clients ramp"
+                              : "closed loop");
+    if (r->is_open && r->arrivals == LOAD_POISSON)
+        fprintf(p->to, " poisson");
     if (!isnan(r->target_rps))
         fprintf(p->to, " %s/s", rate(r->target_rps, target));
     fprintf(p->to, ", %.4g s, %u connection%s, %u thread%s, timeout %s\n", r->duration_s,
@@ -219,6 +224,17 @@ static void print_reasons(const struct page *p, const struct load_result *r)
                 i ? "" : verdict_names[r->verdict], end(p), r->reasons[i]);
 }
 
+static void print_expectations(const struct page *p, const struct load_result *r)
+{
+    char text[EXPECT_TEXT_BYTES], measured[EXPECT_TEXT_BYTES];
+    for (unsigned i = 0; i < r->expected.count; i++) {
+        const struct expectation *e = &r->expected.items[i];
+        fprintf(p->to, "%s%-*s%s%-24s %s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH,
+                i ? "" : "expected", end(p), expect_text(e, text), begin(p, e->is_met ? GOOD : BAD),
+                e->is_met ? "met" : "NOT MET", end(p), expect_measured_text(e, measured));
+    }
+}
+
 static void print_one(const struct page *p, const struct result *r, const struct result_target *t)
 {
     print_headline(p, t->load);
@@ -235,6 +251,7 @@ static void print_one(const struct page *p, const struct result *r, const struct
     if (r->store && r->cache)
         fprintf(p->to, "%s%-*s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH, "storage", end(p),
                 r->store, r->cache);
+    print_expectations(p, t->load);
     print_reasons(p, t->load);
 }
 
@@ -262,6 +279,8 @@ void result_print(const struct result *r, FILE *to, bool color)
             "p50", "p99", "availability", "CPU/request", end(&p));
     for (unsigned i = 0; i < r->target_count; i++)
         print_row(&p, &r->targets[i]);
-    for (unsigned i = 0; i < r->target_count; i++)
+    for (unsigned i = 0; i < r->target_count; i++) {
+        print_expectations(&p, r->targets[i].load);
         print_reasons(&p, r->targets[i].load);
+    }
 }

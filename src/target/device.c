@@ -43,6 +43,7 @@ struct text_out {
     char *data; /* NULL: the string is only checked */
     size_t len, chars;
     bool is_over;
+    bool is_stored; /* as a database's text, which has no NUL */
 };
 
 static void put_char(struct text_out *o, const char *utf8, size_t len)
@@ -111,7 +112,7 @@ static bool scan_unicode_escape(struct scan *s, struct text_out *o)
             return scan_fail(s, "the JSON has half a surrogate pair");
         code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     }
-    if (!code && o->data)
+    if (!code && o->is_stored)
         return scan_fail(s, "a text with a NUL character cannot be stored");
     put_char(o, utf8, to_utf8(code, utf8));
     return true;
@@ -280,7 +281,7 @@ static bool scan_value(struct scan *s, int depth)
 static bool scan_text(struct scan *s, char *out, uint16_t *len, const char *not_text,
                       const char *too_long)
 {
-    struct text_out o = {.data = out};
+    struct text_out o = {.data = out, .is_stored = true};
     if (!scan_char(s, '"'))
         return scan_fail(s, not_text);
     if (!scan_string(s, &o))

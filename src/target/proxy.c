@@ -20,10 +20,14 @@ struct proxy_fetch {
     struct timer timer;       /* while it waits */
     struct task later;
     uint64_t deadline_ns;
-    proxy_done_f *done;
+    const struct proxy_events *events;
     void *arg;
     enum proxy_outcome outcome;
     bool is_retried, is_queued;
+    bool is_relayed;  /* begun() was told */
+    unsigned refused; /* addresses that could not be connected to */
+    uint16_t status;
+    uint64_t length;
     struct bytes body;
     char type[TYPE_BYTES];
     uint8_t type_len;
@@ -93,18 +97,18 @@ static void fetch_ended(struct task *t)
 {
     struct proxy_fetch *f = OWNER(struct proxy_fetch, later, t);
     struct span type = {f->type, f->type_len};
-    f->done(f->arg, f->outcome, type, bytes_span(&f->body));
+    f->events->done(f->arg, f->outcome, type, bytes_span(&f->body));
     bytes_free(&f->body);
     free(f);
 }
 
-struct proxy_fetch *proxy_fetch(struct proxy *p, proxy_done_f *done, void *arg)
+struct proxy_fetch *proxy_fetch(struct proxy *p, const struct proxy_events *events, void *arg)
 {
     struct proxy_fetch *f = calloc(1, sizeof *f);
     if (!f)
         return NULL;
     f->proxy = p;
-    f->done = done;
+    f->events = events;
     f->arg = arg;
     f->deadline_ns = p->loop->now_ns + p->config.timeout_ns;
     f->timer.due = fetch_due;
@@ -221,13 +225,45 @@ static void link_head(struct client *c, const struct http_head *head, const char
     struct span type = http_part_span(head->content_type, base);
     f->type_len = type.len < TYPE_BYTES ? (uint8_t)type.len : 0;
     memcpy(f->type, type.data, f->type_len);
+    f->status = head->status;
+    f->length = head->has_length && !head->has_chunked ? head->content_length
+                                                       : PROXY_LENGTH_UNKNOWN;
+}
+
+/* What is too large to be held is relayed from here on; the deadline is then between its pieces. */
+static bool relay_begin(struct proxy_fetch *f, struct span bytes)
+{
+    struct span type = {f->type, f->type_len}, held = bytes_span(&f->body);
+    f->is_relayed = true;
+    bool wants_more = f->events->begun(f->arg, type, held, f->length);
+    bytes_free(&f->body);
+    return f->events->more(f->arg, bytes) && wants_more;
 }
 
 static void link_body(struct client *c, struct span bytes)
 {
     struct link *l = OWNER(struct link, client, c);
-    if (!bytes_append(&l->fetch->body, bytes, l->proxy->config.body_bytes))
-        client_close(c, CLIENT_BAD_RESPONSE);
+    struct proxy_fetch *f = l->fetch;
+    if (f->status != 200)
+        return;
+    if (!f->is_relayed && bytes_append(&f->body, bytes, l->proxy->config.hold_bytes))
+        return;
+    bool wants_more = f->is_relayed ? f->events->more(f->arg, bytes) : relay_begin(f, bytes);
+    if (wants_more) {
+        client_deadline(c, c->loop->now_ns + l->proxy->config.timeout_ns);
+    } else {
+        client_pause(c);
+        client_deadline(c, TIMER_NEVER); /* our own client's deadlines rule now */
+    }
+}
+
+void proxy_go_on(struct proxy_fetch *f)
+{
+    if (!f->link)
+        return;
+    struct client *c = &f->link->client;
+    client_deadline(c, c->loop->now_ns + f->proxy->config.timeout_ns);
+    client_resume(c);
 }
 
 static void link_answered(struct client *c, unsigned status, uint64_t body_bytes)
@@ -243,6 +279,7 @@ static void link_answered(struct client *c, unsigned status, uint64_t body_bytes
     if (!client_is_usable(c))
         return; /* `closed` follows */
     client_deadline(c, TIMER_NEVER);
+    client_resume(c);
     if (p->is_closing) {
         client_close(c, CLIENT_OK);
         return;
@@ -283,6 +320,19 @@ static void check_closed(struct proxy *p)
         loop_defer(p->loop, &p->closed_task);
 }
 
+/* On a fresh connection, if an idle one was closed under it; at the next address of the upstream, if
+ * this one refuses. */
+static bool may_retry(struct proxy_fetch *f, const struct link *l, enum client_error error)
+{
+    if (l->proxy->is_closing || f->status)
+        return false;
+    if (error == CLIENT_CONNECT)
+        return ++f->refused < l->proxy->config.address_count;
+    bool was_idle = error == CLIENT_RESET && l->was_used && !f->is_retried;
+    f->is_retried |= was_idle;
+    return was_idle;
+}
+
 static void link_closed(struct client *c, enum client_error error, int code)
 {
     struct link *l = OWNER(struct link, client, c);
@@ -297,14 +347,10 @@ static void link_closed(struct client *c, enum client_error error, int code)
     p->open--;
     if (f) {
         f->link = NULL;
-        bool may_retry = error == CLIENT_RESET && l->was_used && !f->is_retried && !f->body.len &&
-                         !p->is_closing;
-        if (may_retry) {
-            f->is_retried = true;
+        if (may_retry(f, l, error))
             fetch_begin(f);
-        } else {
+        else
             fetch_end(f, outcome_of(error));
-        }
     }
     struct proxy_fetch *waiting = p->is_closing || p->open >= p->config.connections ? NULL
                                                                                     : queue_take(p);

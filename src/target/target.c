@@ -191,7 +191,7 @@ static bool worker_begin(struct worker *worker, struct fail *f)
                                                 .address_count = t->upstream_address_count,
                                                 .timeout_ns = t->config.upstream_timeout_ns,
                                                 .connections = t->config.upstream_connections,
-                                                .body_bytes = 1 << 20,
+                                                .hold_bytes = 64 * 1024,
                                             });
     if (w->metrics_listener >= 0 &&
         !(w->metrics_server = serve(w, &w->metrics_listener, target_metrics_request, f)))
@@ -324,6 +324,11 @@ const char *target_cache_text(const struct target *t)
 bool target_is_embedded(const struct target *t)
 {
     return t->storage && storage_is_embedded(t->storage);
+}
+
+const struct storage *target_storage(const struct target *t)
+{
+    return t->storage;
 }
 
 uint64_t target_cpu_ns(const struct target *t)

@@ -42,6 +42,7 @@ const char *target_line(const struct target *t);
 const char *target_store_text(const struct target *t);
 const char *target_cache_text(const struct target *t);
 bool target_is_embedded(const struct target *t);
+const struct storage *target_storage(const struct target *t); /* NULL: none in this mode */
 
 /* CPU time of its threads so far, fib pool included, built-in upstream excluded; ns. */
 uint64_t target_cpu_ns(const struct target *t);

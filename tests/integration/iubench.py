@@ -194,6 +194,20 @@ class Client:
                 raise EOFError(f"end of stream after {bytes(self.pending)!r}")
         return self._take(at + len(mark))
 
+    def _exactly(self, count):
+        while len(self.pending) < count:
+            if not self._fill():
+                raise EOFError(f"{len(self.pending)} of {count} bytes of a body")
+        return self._take(count)
+
+    def _chunks(self):
+        body = bytearray()
+        while size := int(self._until(b"\r\n"), 16):
+            body += self._exactly(size)
+            assert self._exactly(2) == b"\r\n"
+        assert self._exactly(2) == b"\r\n"
+        return bytes(body)
+
     def reply(self, method="GET"):
         """The next reply, whose framing must be exact."""
         head = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")[:-2]
@@ -204,14 +218,13 @@ class Client:
             assert re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~]*", line), line
             fields.append(tuple(line.split(": ", 1)))
         reply = Reply(status, fields, b"", head[0][:8])
-        length = reply.field("Content-Length")
+        length, coding = reply.field("Content-Length"), reply.field("Transfer-Encoding")
         if status >= 200 and status != 204:
-            assert length is not None and reply.field("Date"), head
+            assert (length is None) == (coding == "chunked") and reply.field("Date"), head
+        if method != "HEAD" and coding:
+            reply.body = self._chunks()
         if method != "HEAD" and length:
-            while len(self.pending) < int(length):
-                if not self._fill():
-                    raise EOFError(f"{len(self.pending)} of {length} bytes of a body")
-            reply.body = self._take(int(length))
+            reply.body = self._exactly(int(length))
         return reply
 
     def request(self, method, path, body=None, fields=(), close=False, version="1.1"):

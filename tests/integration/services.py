@@ -1,9 +1,11 @@
 """Private PostgreSQL and memcached servers for tests: in a folder of their own, on a Unix socket and
 a free TCP port of 127.0.0.1, started, paused, killed and stopped by process id."""
 
+import contextlib
 import glob
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -17,10 +19,15 @@ PG_DATABASE = "mydb"
 
 
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A TCP port of 127.0.0.1 that nobody listens on now, and that no outgoing connection will be
+    given either: it lies below the range that those are drawn from."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        low = int(file.read().split()[0])
+    while True:
+        port = random.randrange(min(10000, low // 2), low)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def unprivileged():

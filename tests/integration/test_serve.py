@@ -267,11 +267,17 @@ def test_unix_socket(serve, tmp_path):
     assert not path.exists()
 
 
+def accepts(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(str(path)) == 0
+
+
 def test_unix_socket_left_behind_is_replaced(serve, tmp_path):
     path = tmp_path / "s"
     first = serve("static", listen=f"unix:{path}")
     first.process.kill()
     first.wait()
+    wait_for(lambda: not accepts(path))  # the kernel ends a killed ring's accept a little later
     assert path.exists()
     assert serve("static", listen=f"unix:{path}").get("/healthz").status == 200
 
@@ -320,6 +326,16 @@ def test_port_taken(serve):
         assert (code, out) == (1, "")
         assert f"{server.address} is taken" in err and "--listen" in err and err.count("\n") == 1
     assert server.get("/healthz").status == 200
+
+
+def test_the_same_port_again_at_once(serve):
+    """A server that has ended leaves its port free, whatever its connections did."""
+    port = free_port()
+    for _ in range(3):
+        server = serve("static", listen=f"127.0.0.1:{port}")
+        with server.connect() as client:
+            assert client.request("GET", "/healthz").status == 200
+            server.stop()
 
 
 def test_metrics_port_taken(serve):

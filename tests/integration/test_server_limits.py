@@ -288,6 +288,7 @@ def test_max_body(serve):
             client.send(b"POST /api/devices HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
                         b"%x\r\n%s\r\n0\r\n\r\n" % (size, body))
             assert client.reply().status == status
+    assert server.counters()["over_body"] == 2
     with serve("post", "--max-body", "0").connect() as client:
         assert client.request("GET", "/healthz").status == 200
         assert client.request("POST", "/api/devices", b"x").status == 413

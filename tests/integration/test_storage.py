@@ -2,13 +2,14 @@
 servers when the suites ask for it."""
 
 import os
+import shutil
 import socket
 import subprocess
 import threading
 
 import pytest
 
-from services import PG_DATABASE, PG_PASSWORD, PG_USER
+from services import PG_DATABASE, PG_PASSWORD, PG_USER, as_unprivileged
 
 SECONDS = 120
 
@@ -76,6 +77,25 @@ def test_store_on_postgres_by_unix_socket(store_program, make_postgres):
 
 def test_store_on_postgres_by_tcp_with_password(store_program, make_postgres):
     run(store_program, IUBENCH_TEST_PG=make_postgres().tcp_uri)
+
+
+@pytest.fixture
+def tls_uri(make_postgres):
+    """A server that demands TLS, where libpq carries the inserts instead of our own frames."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    server = make_postgres()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                    "/CN=127.0.0.1", "-keyout", "server.key", "-out", "server.crt"], check=True,
+                   cwd=server.data, stderr=subprocess.DEVNULL, **as_unprivileged())
+    os.chmod(os.path.join(server.data, "server.key"), 0o600)
+    server.psql("ALTER SYSTEM SET ssl = on")
+    server.psql("SELECT pg_reload_conf()")
+    return server.tcp_uri + "?sslmode=require"
+
+
+def test_store_on_postgres_by_tls(store_program, tls_uri):
+    run(store_program, IUBENCH_TEST_PG=tls_uri)
 
 
 @pytest.mark.parametrize("case", ["survives_kill", "survives_stop", "survives_pause",

@@ -270,6 +270,29 @@ static void test_refusals(void **state)
     }
 }
 
+/* Random arrivals keep number and order, and follow the rate of a ramp: a quarter of the requests in
+ * the first half. */
+static void test_random(void **state)
+{
+    struct pace p;
+    struct pace_walk walk = {0};
+    (void)state;
+    make_ramp(&p, "0:20000/10s", 0);
+    pace_randomize(&p, SEED);
+    assert_int_equal(p.total, 100000);
+    check_inverse(&p);
+    for (uint64_t k = 3; k < 20000; k += 4)
+        assert_int_equal(pace_walk_due_ns(&p, &walk, k), pace_due_ns(&p, k));
+    uint64_t half = pace_due_count(&p, 5 * NS_PER_S);
+    assert_in_range(half, 24900, 25100);
+    pace_free(&p);
+    pace_constant(&p, 7, NS_PER_S);
+    pace_randomize(&p, SEED);
+    assert_int_equal(p.total, 7);
+    check_inverse(&p);
+    pace_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,7 +300,7 @@ int main(void)
         cmocka_unit_test(test_lengths),  cmocka_unit_test(test_steps),
         cmocka_unit_test(test_stages),   cmocka_unit_test(test_brute_force),
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,7 @@ static int make(void **state)
                                        .length_s = 1,
                                        .target_rps = 550,
                                        .cpu_pct = NAN,
+                                       .equivalent_rps = NAN,
                                        .db_p99_us = NAN,
                                        .cache_p99_us = NAN,
                                        .throttled_ms = NAN,
@@ -116,7 +117,7 @@ static void check(const json_t *value, json_t *rule, const char *where)
         fail_msg("%s is not the constant it should be", where);
     json_array_foreach(json_object_get(rule, "required"), i, part)
     {
-        if (!json_object_get(value, json_string_value(part)))
+        if (json_is_object(value) && !json_object_get(value, json_string_value(part)))
             fail_msg("%s has no %s", where, json_string_value(part));
     }
     json_object_foreach(json_object_get(rule, "properties"), key, part)

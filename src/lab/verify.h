@@ -1,0 +1,29 @@
+/* `run --verify`: nothing was acknowledged that is not stored. Counts rows before and after the
+ * load, and reads some of the latest objects back, byte for byte. */
+#ifndef LAB_VERIFY_H
+#define LAB_VERIFY_H
+
+#include "load/load.h"
+#include "storage/audit.h"
+#include "target/target.h"
+
+enum { VERIFY_SAMPLES = 1024 };
+
+struct verify {
+    struct audit *audit;
+    uint64_t rows_before;
+    char text[256]; /* "verified: acknowledged 10, rows 10, sampled 10 equal" */
+};
+
+/* Before the load; its config.samples is to be VERIFY_SAMPLES. False with `f` filled: there is
+ * nothing to read back from. */
+bool verify_begin(struct verify *v, const struct target *t, struct fail *f) MUST_USE;
+
+/* After the load, right away: values in the cache expire. Fills `text`; `is_mismatch` tells that
+ * something acknowledged is missing or other than it was said, or that there are rows nobody asked
+ * for. False with `f` filled if it could not be read. */
+bool verify_end(struct verify *v, const struct load_result *r, bool *is_mismatch,
+                struct fail *f) MUST_USE;
+void verify_close(struct verify *v);
+
+#endif

@@ -1,0 +1,123 @@
+/* The CSV is made from the rows of the JSON, so that the two cannot differ. */
+#include "report/series.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "report/file.h"
+#include "report/result.h"
+#include "version.h"
+
+/* --- CSV --- */
+
+static void write_cell(FILE *to, const json_t *value, bool is_first)
+{
+    char *text = json_is_null(value) ? NULL
+                                     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
+    fprintf(to, "%s%s", is_first ? "" : ",", text ? text : "");
+    free(text);
+}
+
+static void write_line(FILE *to, json_t *row, bool is_head)
+{
+    const char *key, *kind;
+    json_t *value, *count;
+    bool is_first = true;
+    json_object_foreach(row, key, value)
+    {
+        if (json_is_object(value)) {
+            json_object_foreach(value, kind, count)
+            {
+                if (is_head)
+                    fprintf(to, ",%s", kind);
+                else
+                    write_cell(to, count, false);
+            }
+        } else if (is_head) {
+            fprintf(to, "%s%s", is_first ? "" : ",", key);
+        } else {
+            write_cell(to, value, is_first);
+        }
+        is_first = false;
+    }
+    fputc('\n', to);
+}
+
+static bool write_csv(FILE *to, const void *arg)
+{
+    json_t *series = result_series_json(arg), *row;
+    size_t i;
+    json_array_foreach(series, i, row)
+    {
+        if (i == 0)
+            write_line(to, row, true);
+        write_line(to, row, false);
+    }
+    json_decref(series);
+    return fflush(to) == 0;
+}
+
+bool series_write_csv(const struct load_result *r, const char *path, struct fail *f)
+{
+    return file_write(path, write_csv, r, f);
+}
+
+/* --- interval log --- */
+
+bool hdr_log_open(struct hdr_log *l, const char *path, struct fail *f)
+{
+    *l = (struct hdr_log){.path = path, .to = fopen(path, "we")};
+    return l->to ||
+           fail_set(f, EXIT_USAGE, "--hdr %s cannot be written: %s", path, strerror(errno));
+}
+
+static void write_head(struct hdr_log *l, int64_t begin_us)
+{
+    char started[CLOCK_TEXT_BYTES];
+    clock_text(begin_us, started);
+    fprintf(l->to,
+            "#[iubench %s]\n"
+            "#[Histogram log format version 1.3]\n"
+            "#[StartTime: %" PRId64 ".%03d (seconds since epoch), %s]\n"
+            "#[Recorded values are nanoseconds]\n"
+            "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\","
+            "\"Interval_Compressed_Histogram\"\n",
+            IUBENCH_VERSION, begin_us / 1000000, (int)(begin_us / 1000 % 1000), started);
+    l->has_head = true;
+}
+
+static void write_interval(struct hdr_log *l, const struct load_second *row, const char *tag,
+                           const struct hist *h)
+{
+    struct text encoded = {0};
+    hist_encode(h, &encoded);
+    fprintf(l->to, "Tag=%s,%" PRId64 ".%03d,%.3f,%.3f,%s\n", tag, row->begin_us / 1000000,
+            (int)(row->begin_us / 1000 % 1000), row->length_s, (double)h->max / NS_PER_MS,
+            encoded.data);
+    text_free(&encoded);
+}
+
+void hdr_log_second(struct hdr_log *l, const struct load_second *row)
+{
+    if (!l->to)
+        return;
+    if (!l->has_head)
+        write_head(l, row->begin_us);
+    write_interval(l, row, "latency", row->latency);
+    write_interval(l, row, "service_time", row->service);
+}
+
+bool hdr_log_close(struct hdr_log *l, struct fail *f)
+{
+    if (!l->to)
+        return true;
+    bool is_bad = ferror(l->to);
+    if (fclose(l->to) != 0)
+        is_bad = true;
+    l->to = NULL;
+    return !is_bad ||
+           fail_set(f, EXIT_FAILED, "%s could not be written: %s", l->path, strerror(errno));
+}

@@ -1,0 +1,56 @@
+#include "storage/audit.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "storage/cache_memcached_reader.h"
+#include "storage/store_postgres_reader.h"
+
+struct audit {
+    struct pg_conn *rows;
+    void *values; /* NULL: there is no memcached */
+};
+
+struct audit *audit_open(const struct storage *s, struct fail *f)
+{
+    const struct store_postgres_server *postgres = storage_postgres(s);
+    const struct cache_memcached_servers *memcached = storage_memcached(s);
+    if (!postgres) {
+        fail_set(f, EXIT_USAGE,
+                 "only rows in PostgreSQL can be read back, and the store is %s: use --services "
+                 "managed or external",
+                 storage_store_text(s));
+        return NULL;
+    }
+    struct audit *a = mem_need(1, sizeof *a);
+    a->rows = store_postgres_reader_open(postgres, f);
+    if (a->rows && memcached)
+        a->values = cache_memcached_reader_open(memcached, f);
+    if (a->rows && (!memcached || a->values))
+        return a;
+    audit_close(a);
+    return NULL;
+}
+
+void audit_close(struct audit *a)
+{
+    if (!a)
+        return;
+    cache_memcached_reader_close(a->values);
+    store_postgres_reader_close(a->rows);
+    free(a);
+}
+
+bool audit_rows(struct audit *a, uint64_t *rows, struct fail *f)
+{
+    return store_postgres_reader_count(a->rows, rows, f);
+}
+
+bool audit_has(struct audit *a, int64_t id, const char uuid[UUID_TEXT_BYTES], struct span value,
+               bool *is_there, struct fail *f)
+{
+    if (!store_postgres_reader_has(a->rows, id, uuid, is_there, f))
+        return false;
+    return !*is_there || !a->values ||
+           cache_memcached_reader_has(a->values, uuid, value, is_there, f);
+}

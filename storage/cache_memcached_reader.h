@@ -1,0 +1,16 @@
+/* Reads values back, after a run, to compare them with what was acknowledged. Blocks. */
+#ifndef STORAGE_CACHE_MEMCACHED_READER_H
+#define STORAGE_CACHE_MEMCACHED_READER_H
+
+#include "base/span.h"
+#include "storage/cache_memcached_servers.h"
+
+/* libmemcached's own client, with the servers and the distribution of `s`. NULL with `f` filled. */
+void *cache_memcached_reader_open(const struct cache_memcached_servers *s, struct fail *f) MUST_USE;
+void cache_memcached_reader_close(void *reader);
+
+/* Whether the key is there with exactly this value. */
+bool cache_memcached_reader_has(void *reader, const char key[UUID_TEXT_BYTES], struct span value,
+                                bool *is_there, struct fail *f) MUST_USE;
+
+#endif

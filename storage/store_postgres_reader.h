@@ -1,0 +1,20 @@
+/* Reads rows back, after a run, to compare them with what was acknowledged. Blocks. */
+#ifndef STORAGE_STORE_POSTGRES_READER_H
+#define STORAGE_STORE_POSTGRES_READER_H
+
+#include "base/uuid.h"
+#include "storage/store_postgres_setup.h"
+
+/* A connection for reading; NULL with `f` filled. */
+struct pg_conn *store_postgres_reader_open(const struct store_postgres_server *s,
+                                           struct fail *f) MUST_USE;
+void store_postgres_reader_close(struct pg_conn *conn);
+
+/* How many rows the table has. */
+bool store_postgres_reader_count(struct pg_conn *conn, uint64_t *rows, struct fail *f) MUST_USE;
+
+/* Whether there is a row of this id with this UUID. */
+bool store_postgres_reader_has(struct pg_conn *conn, int64_t id, const char uuid[UUID_TEXT_BYTES],
+                               bool *is_there, struct fail *f) MUST_USE;
+
+#endif

@@ -1,0 +1,123 @@
+"""What `iubench load` leaves behind beside its table: thresholds and their exit code, the series as
+CSV, and the interval log, which HdrHistogram's own reader must read to the same figures."""
+
+import csv
+import json
+import subprocess
+
+import pytest
+
+from test_load import IUBENCH, answer, load, serve, slow, sometimes, status  # noqa: F401
+
+
+# --- --expect ---
+
+def test_expectations_met(serve, load):
+    result = load("--rate", "200", "-d", "1s", "--expect", "p99<5s, availability>=99.9%,rps>=100",
+                  serve(slow(0.05)).url)
+    assert result["exit"] == 0
+    assert [e["met"] for e in result["expectations"]] == [True] * 3
+    assert result["expectations"][1] == {"text": "availability >= 99.9 %", "metric": "availability",
+                                         "bound": 0.999, "measured": 1, "met": True}
+    assert "p99 < 5s" in result["output"]
+
+
+def test_expectation_not_met(serve, load):
+    """Exit 3; each expectation is printed with what was measured, met or not."""
+    result = load("-n", "1000", "-c", "4", "--expect", "errors<=100,errors<100,p50<1m",
+                  serve(sometimes(10, status(b"503 Busy"))).url)
+    assert result["exit"] == 3
+    assert [e["met"] for e in result["expectations"]] == [True, False, True]
+    assert result["expectations"][1]["measured"] == 100
+    assert "NOT MET, 100" in result["output"]
+
+
+def test_invalid_goes_before(serve, load):
+    """A verdict of INVALID is exit 5 although an expectation was not met as well."""
+    result = load("--rate", "40", "-d", "1s", "-c", "1", "--expect", "p99<1ms",
+                  serve(slow(0.05)).url)
+    assert not result["expectations"][0]["met"]
+    assert result["whole"]["verdict"]["status"] == "INVALID"
+    assert result["exit"] == 5
+
+
+@pytest.mark.parametrize("words", ["p98<1ms", "p99<10", "availability>99.9", "p99"])
+def test_bad_expectation(serve, words):
+    """Exit 2 before the first request."""
+    server = serve(answer)
+    done = subprocess.run([IUBENCH, "load", "--expect", words, server.url], timeout=10,
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and "--expect" in done.stderr
+    assert server.connections == 0
+
+
+# --- --csv ---
+
+def test_csv_is_the_series(serve, load, tmp_path):
+    """A row a second, the same figures as in the JSON; what is null there is empty here."""
+    path = tmp_path / "series.csv"
+    result = load("--rate", "100", "-d", "2s", "--csv", path,
+                  serve(sometimes(10, status(b"404 No"))).url)
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(result["series"])
+    for row, second in zip(rows, result["series"]):
+        flat = {**second, **second["errors"]}
+        del flat["errors"]
+        assert list(row) == [key for name in second
+                             for key in (second["errors"] if name == "errors" else [name])]
+        for key, value in flat.items():
+            assert (row[key] == "") if value is None else (float(row[key]) == value), key
+    assert sum(int(row["status_4xx"]) for row in rows) == 20
+
+
+@pytest.mark.parametrize("option", ["--csv", "--hdr"])
+def test_files_that_cannot_be_written(serve, option):
+    server = serve(answer)
+    done = subprocess.run([IUBENCH, "load", option, "/no/such/folder/x", server.url], timeout=10,
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and option in done.stderr
+    assert server.connections == 0
+
+
+# --- --hdr ---
+
+@pytest.mark.parametrize("words", [["--rate", "500", "-d", "3s"], ["-d", "2s", "-c", "4"]])
+def test_interval_log_is_read_by_the_reference(serve, load, tmp_path, words):
+    """Two tagged lines a second, one after the other in time; their sum is the run."""
+    histogram = pytest.importorskip("hdrh.histogram", reason="run tools/setup test")
+    reader_of = pytest.importorskip("hdrh.log").HistogramLogReader
+    path = tmp_path / "load.hlog"
+    result = load("--hdr", path, *words, serve(slow(0.002)).url)
+    sums = {tag: histogram.HdrHistogram(1, 3_600_000_000_000, 3)
+            for tag in ("latency", "service_time")}
+    ends, lines = {}, 0
+    reader = reader_of(str(path), sums["latency"])
+    while (interval := reader.get_next_interval_histogram()) is not None:
+        tag, begin, end = (interval.get_tag(), interval.get_start_time_stamp(),
+                           interval.get_end_time_stamp())
+        assert begin >= ends.get(tag, begin) - 2  # ms, as printed
+        ends[tag] = end
+        sums[tag].add(interval)
+        lines += 1
+    assert lines == 2 * len(result["series"])
+    assert reader.get_start_time_sec() > 1_600_000_000
+    for tag, key in (("latency", "latency_us"), ("service_time", "service_time_us")):
+        whole = histogram.HdrHistogram.decode(
+            result["histograms"]["latency" if tag == "latency" else "service_time"])
+        assert sums[tag].get_total_count() == result[key]["count"] == whole.get_total_count()
+        for name, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("p999", 99.9)):
+            ours = min(sums[tag].get_value_at_percentile(percent), result[key]["max"] * 1000)
+            assert ours == pytest.approx(result[key][name] * 1000, abs=1), (tag, name)
+
+
+def test_interrupted_log_is_whole(serve, tmp_path):
+    """The log holds each second that was, also when the load was ended by a signal."""
+    path = tmp_path / "load.hlog"
+    done = subprocess.run(["timeout", "-s", "INT", "2.5", IUBENCH, "load", "-d", "30s", "-c", "2",
+                           "--hdr", path, "--json", tmp_path / "r.json", serve(slow(0.01)).url],
+                          capture_output=True, timeout=20)
+    seconds = len(json.loads((tmp_path / "r.json").read_text())["targets"][0]["series"])
+    lines = [line for line in path.read_text().splitlines() if line.startswith("Tag=")]
+    assert done.returncode in (124, 130) and seconds >= 2
+    assert len(lines) == 2 * seconds

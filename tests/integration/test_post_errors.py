@@ -1,0 +1,159 @@
+"""Databases and caches that cannot be used: one clear sentence before the first request where it can
+be known, 503 and a count where it cannot."""
+
+import json
+
+import pytest
+
+from iubench import run, wait_for
+
+BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
+ROUND2 = ("CREATE TABLE device (id serial PRIMARY KEY, uuid uuid, mac varchar(255),"
+          " firmware varchar(255), created_at timestamptz, updated_at timestamptz)")
+
+
+def refused_at_start(*words):
+    """What `serve` says when it cannot start: one line, exit code 1."""
+    code, out, err = run("serve", "--mode", "db", "--listen", "127.0.0.1:0", *words)
+    assert code == 1 and out == "" and err.count("\n") == 1, (code, out, err)
+    return err
+
+
+def post(client):
+    reply = client.request("POST", "/api/devices", BODY)
+    assert reply.status in (201, 503), reply
+    if reply.status == 503:
+        assert reply.field("Retry-After") == "1" and json.loads(reply.body)["error"]
+    return reply
+
+
+# --- known before the first request ---
+
+
+def test_database_unreachable():
+    error = refused_at_start("--pg", "postgresql://nobody@127.0.0.1:1/x", "--cache", "none")
+    assert "Connection refused" in error and "127.0.0.1" in error
+
+
+def test_cache_unreachable():
+    error = refused_at_start("--memcached", "127.0.0.1:1", "--store", "none")
+    assert "127.0.0.1:1" in error and "Connection refused" in error
+
+
+def test_database_read_only(make_postgres):
+    postgres = make_postgres()
+    postgres.psql("ALTER DATABASE mydb SET default_transaction_read_only = on")
+    error = refused_at_start("--pg", postgres.uri, "--cache", "none")
+    assert "read-only" in error and "default_transaction_read_only" in error
+
+
+def test_other_schema(make_postgres):
+    postgres = make_postgres()
+    postgres.psql(ROUND2)
+    error = refused_at_start("--pg", postgres.uri, "--cache", "none")
+    assert "other columns than --schema round1: uuid is uuid, expected character varying" in error
+
+
+def test_other_columns(make_postgres):
+    postgres = make_postgres()
+    postgres.psql("CREATE TABLE device (id serial PRIMARY KEY, name text)")
+    error = refused_at_start("--pg", postgres.uri, "--cache", "none")
+    assert "uuid is missing" in error
+
+
+def test_too_few_connections(make_postgres):
+    postgres = make_postgres({"max_connections": 10, "max_wal_senders": 0})
+    error = refused_at_start("--pg", postgres.uri, "--pg-pool", "50", "--cache", "none")
+    assert "allows 10 connections" in error and "50 are needed" in error
+
+
+# --- only known later ---
+
+
+@pytest.fixture
+def server(start, make_postgres, make_memcached):
+    postgres, memcached = make_postgres(), make_memcached()
+    process = start("serve", "--mode", "db", "--threads", "1", "--pg", postgres.uri, "--memcached",
+                    memcached.address)
+    process.postgres = postgres
+    return process
+
+
+def errors(server, op):
+    return sum(value for (name, labels), value in server.metrics().items()
+               if name == "myapp_errors_count" and f'op="{op}"' in labels)
+
+
+def refused_under_load(server, hurt, mend):
+    """503 while it is hurt, counted; 201 before and after, on the connections that there were."""
+    with server.connect() as client:
+        assert post(client).status == 201
+        server.postgres.psql(hurt)
+        wait_for(lambda: post(client).status == 503)
+        before = errors(server, "insert")
+        for _ in range(5):
+            assert post(client).status == 503
+        assert errors(server, "insert") == before + 5
+        server.postgres.psql(mend)
+        wait_for(lambda: post(client).status == 201)
+        for _ in range(5):
+            assert post(client).status == 201
+    reconnects = [value for (name, labels), value in server.metrics().items()
+                  if name == "iubench_storage_reconnects_total" and "insert" in labels]
+    assert reconnects == [0]
+
+
+def raising(sqlstate, text):
+    """An insert that fails as it would on a server in trouble."""
+    return ("CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+            f" '{text}' USING ERRCODE = '{sqlstate}'; END $$;"
+            " CREATE TRIGGER trouble BEFORE INSERT ON device EXECUTE FUNCTION trouble()")
+
+
+def test_disk_full(server):
+    refused_under_load(server, raising("53100", "could not extend file: No space left on device"),
+                       "DROP FUNCTION trouble CASCADE")
+
+
+def test_becomes_read_only(server):
+    refused_under_load(server, raising("25006", "cannot execute INSERT in a read-only transaction"),
+                       "DROP FUNCTION trouble CASCADE")
+
+
+def test_table_is_renamed(server):
+    refused_under_load(server, "ALTER TABLE device RENAME TO elsewhere",
+                       "ALTER TABLE elsewhere RENAME TO device")
+
+
+def test_error_at_the_commit(server):
+    """A deferred constraint says no after the row was returned: it is not acknowledged."""
+    refused_under_load(
+        server,
+        raising("53100", "late").replace("CREATE TRIGGER trouble BEFORE INSERT ON device",
+                                         "CREATE CONSTRAINT TRIGGER trouble AFTER INSERT ON device"
+                                         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"),
+        "DROP FUNCTION trouble CASCADE")
+    assert server.postgres.psql("SELECT count(*) FROM device WHERE id IS NULL") == [["0"]]
+
+
+def test_notices_are_passed_over(server):
+    """A trigger that talks with every row disturbs nothing."""
+    server.postgres.psql(
+        "CREATE FUNCTION talk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE WARNING '%', repeat('x', 5000); RETURN NEW; END $$;"
+        " CREATE TRIGGER talk BEFORE INSERT ON device FOR EACH ROW EXECUTE FUNCTION talk()")
+    with server.connect() as client:
+        for _ in range(20):
+            assert post(client).status == 201
+
+
+def test_cache_refuses(start, make_postgres, make_memcached):
+    """memcached answers SERVER_ERROR when it is full and may not evict."""
+    memcached, postgres = make_memcached(arguments=["-M", "-m", "2"]), make_postgres()
+    process = start("serve", "--mode", "db", "--threads", "1", "--pg", postgres.uri, "--memcached",
+                    memcached.address)
+    body = json.dumps({"mac": "m" * 255, "firmware": "f" * 255}).encode()
+    with process.connect() as client:
+        statuses = [client.request("POST", "/api/devices", body).status for _ in range(6000)]
+    assert statuses[0] == 201 and set(statuses) == {201, 503}
+    assert errors(process, "set") == statuses.count(503)

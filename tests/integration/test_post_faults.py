@@ -1,0 +1,153 @@
+"""Nothing that was acknowledged is lost, whatever happens to database, cache, the way to them, or
+the server itself, under load."""
+
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from iubench import IS_SANITIZED, run
+from posts import Posts, Proxy
+from services import PG_DATABASE, PG_PASSWORD, PG_USER
+
+TIMEOUT_S = 1.0
+SLACK_S = 2.5 if IS_SANITIZED else 1.0  # of a busy machine
+# A crash of PostgreSQL may lose what it acknowledged with synchronous_commit=off: its promise, not
+# ours.
+DURABLE = {"synchronous_commit": "on"}
+
+
+@pytest.fixture
+def services(make_postgres, make_memcached):
+    return {"postgres": make_postgres(DURABLE), "memcached": make_memcached()}
+
+
+@pytest.fixture
+def proxies():
+    made = []
+
+    def make(*arguments):
+        made.append(Proxy(*arguments))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+def serve_on(start, pg, memcached, *words):
+    return start("serve", "--mode", "db", "--threads", "2", "--pg", pg, "--memcached", memcached,
+                 f"--storage-timeout={int(TIMEOUT_S * 1000)}ms", *words)
+
+
+def kill_backends(postgres):
+    """SIGKILL to every backend; the postmaster then starts all over by itself."""
+    for (pid,) in postgres.psql("SELECT pid FROM pg_stat_activity WHERE application_name = 'iubench'"):
+        subprocess.run(["kill", "-KILL", pid], check=False)
+
+
+HURTS = {
+    "backends": ("postgres", kill_backends, lambda server: None),
+    "postmaster": ("postgres", lambda server: server.kill(), lambda server: server.start()),
+    "memcached": ("memcached", lambda server: server.kill(), lambda server: server.start()),
+}
+
+
+@pytest.mark.parametrize("what", HURTS)
+def test_kills_lose_nothing(start, services, what):
+    """Three times over: killed under load, started again, and served again within a second."""
+    victim, hurt, mend = HURTS[what]
+    server = serve_on(start, services["postgres"].uri, services["memcached"].address)
+    chance = random.Random(5)
+    with Posts(server) as posts:
+        for _ in range(3):
+            posts.until_created()
+            time.sleep(chance.uniform(0, 0.2))
+            hurt(services[victim])
+            time.sleep(chance.uniform(0, 0.6))
+            mend(services[victim])
+            if what == "backends":
+                services[victim].psql("SELECT 1")
+            assert posts.until_created() < 1 + SLACK_S
+    posts.check(services["postgres"])
+    assert len(posts.acknowledged) >= 120
+    assert posts.slowest_s < TIMEOUT_S + SLACK_S
+    assert posts.slowest_get_s < SLACK_S
+
+
+def test_end_under_load_loses_nothing(start, services):
+    """SIGTERM: what was begun is answered, and every 201 has its row; three servers in turn."""
+    acknowledged = 0
+    for _ in range(3):
+        services["postgres"].psql("DROP TABLE IF EXISTS device")
+        server = serve_on(start, services["postgres"].uri, services["memcached"].address)
+        with Posts(server) as posts:
+            posts.until_created(50)
+            server.stop(signal.SIGTERM)
+        posts.check(services["postgres"])
+        assert not posts.refused
+        acknowledged += len(posts.acknowledged)
+    assert acknowledged >= 150
+
+
+@pytest.mark.parametrize("victim", ["postgres", "memcached"])
+def test_stalls_end_in_time(start, services, victim):
+    """SIGSTOP: POST answers 503 within its deadline, GET is unharmed, and all is well within a
+    second of SIGCONT."""
+    server = serve_on(start, services["postgres"].uri, services["memcached"].address)
+    with Posts(server) as posts:
+        for _ in range(2):
+            posts.until_created()
+            services[victim].pause()
+            time.sleep(2.5 * TIMEOUT_S)
+            assert posts.refused
+            services[victim].resume()
+            assert posts.until_created() < 1 + SLACK_S
+    posts.check(services["postgres"])
+    assert posts.slowest_s < 2 * TIMEOUT_S + SLACK_S  # an insert and a set, each with its deadline
+    assert posts.slowest_get_s < SLACK_S
+
+
+@pytest.mark.parametrize("way", ["postgres", "memcached"])
+@pytest.mark.parametrize("mode", ["slice", "cut", "reset", "stall"])
+def test_bad_ways_lose_nothing(start, services, proxies, way, mode):
+    """A proxy slices, cuts, resets or stalls what comes from one of the two."""
+    postgres, memcached = services["postgres"], services["memcached"]
+    proxy = proxies(socket.AF_INET, ("127.0.0.1", services[way].port))
+    pg_port = proxy.port if way == "postgres" else postgres.port
+    pg = f"postgresql://{PG_USER}:{PG_PASSWORD}@127.0.0.1:{pg_port}/{PG_DATABASE}"
+    cache = f"127.0.0.1:{proxy.port}" if way == "memcached" else memcached.address
+    server = serve_on(start, pg, cache)
+    with Posts(server) as posts:
+        for _ in range(2):
+            posts.until_created()
+            proxy.mode = mode
+            time.sleep(1.5 * TIMEOUT_S)
+            if mode == "slice":
+                posts.until_created(5)
+            proxy.mode = "pass"
+            assert posts.until_created() < 1 + SLACK_S
+    posts.check(postgres)
+    assert posts.slowest_s < 2 * TIMEOUT_S + SLACK_S
+    assert posts.slowest_get_s < SLACK_S
+    assert mode == "slice" or posts.refused
+
+
+def test_run_verifies(tmp_path):
+    """`run --verify` counts rows and reads values back, and says so in one line."""
+    code, out, err = run("run", "test2", "--services", "managed", "--verify", "-c", "16", "--rps-ramp",
+                         "200:600:200/1s", "--out", str(tmp_path), timeout=120)
+    line = re.search(r"^verified: acknowledged (\d+), rows (\d+), sampled (\d+) equal$", out,
+                     re.MULTILINE)
+    assert code in (0, 5) and line, out + err  # 5: so busy a machine that the client sent late
+    assert line[1] == line[2] == "1200" and int(line[3]) == 1200 / 8
+
+
+def test_run_verify_needs_something_to_read():
+    code, _, err = run("run", "test2", "--services", "embedded", "--verify", "-d", "1s", timeout=60)
+    assert code == 2
+    assert "only rows in PostgreSQL can be read back" in err
