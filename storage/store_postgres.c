@@ -15,8 +15,10 @@
 enum {
     DEPTH_MOST = 256,   /* under way on one connection: beyond it replies only wait longer */
     QUEUE_MOST = 16384, /* waiting in one loop: some tenths of a second's work */
+    GATHER_FROM = 8,    /* under way */
 };
 static const uint64_t IDLE_NS = 3600 * NS_PER_S;
+static const uint64_t GATHER_NS = 200 * NS_PER_US;
 
 struct store_postgres {
     struct store store;
@@ -97,11 +99,22 @@ static struct store_postgres_link *freest_link(struct store_postgres *p)
     return best;
 }
 
+/* With many under way, replies trickle in one by one, and a turn for each would cost more than the
+ * reply: the loop waits a little for the others. (Measured: a third of all CPU per insert on a busy
+ * machine. With few under way nothing waits.) */
+static void gather(struct store_postgres *p)
+{
+    uint64_t under_way = p->store.counters.in_flight;
+    if (under_way >= GATHER_FROM)
+        ring_gather(&p->store.loop->ring, (unsigned)under_way, GATHER_NS);
+}
+
 static void send_waiting(struct loop_hook *hook)
 {
     struct store_postgres *p = (struct store_postgres *)((char *)hook -
                                                          offsetof(struct store_postgres, hook));
     struct store_postgres_link *l;
+    gather(p);
     if (!p->waiting.first)
         return;
     while (p->waiting.first && (l = freest_link(p)))

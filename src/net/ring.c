@@ -131,7 +131,13 @@ void ring_close(struct ring *r)
 void ring_enter(struct ring *r, uint64_t wait_ns)
 {
     struct io_uring_cqe *cqe;
+    unsigned count = 1;
     int result;
+    if (r->gather_count > 1 && wait_ns) {
+        count = r->gather_count;
+        wait_ns = wait_ns < r->gather_ns ? wait_ns : r->gather_ns;
+    }
+    r->gather_count = 0;
     if (!wait_ns) {
         result = io_uring_submit_and_get_events(&r->uring);
     } else if (wait_ns == RING_FOREVER) {
@@ -139,7 +145,7 @@ void ring_enter(struct ring *r, uint64_t wait_ns)
     } else {
         struct __kernel_timespec time = {.tv_sec = (long long)(wait_ns / NS_PER_S),
                                          .tv_nsec = (long long)(wait_ns % NS_PER_S)};
-        result = io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, &time, NULL);
+        result = io_uring_submit_and_wait_timeout(&r->uring, &cqe, count, &time, NULL);
     }
     /* -ETIME and -EINTR are ends of a wait; -EAGAIN and -EBUSY leave entries queued for the next
      * turn. */

@@ -59,6 +59,8 @@ struct ring {
         struct stage_chunk *first, *current;
     } stage[2]; /* the one being filled and the one whose sends are being confirmed */
     unsigned filling;
+    unsigned gather_count; /* see ring_gather() */
+    uint64_t gather_ns;
     uint64_t ops_in_kernel;
     uint64_t turns, completions, stale, overflows; /* counters, for reports */
 };
@@ -72,6 +74,15 @@ void ring_close(struct ring *r);
  * until a completion is there or `wait_ns` is over (0: does not wait; RING_FOREVER). */
 #define RING_FOREVER UINT64_MAX
 void ring_enter(struct ring *r, uint64_t wait_ns);
+
+/* The next ring_enter(), if it waits at all, waits for `count` completions, or `ns`, instead of for
+ * the first. For an owner that knows that much is under way: what a turn costs is shared by more,
+ * for at most `ns` of delay. After that it is as ever; whoever wants it says so every turn. */
+static inline void ring_gather(struct ring *r, unsigned count, uint64_t ns)
+{
+    r->gather_count = count;
+    r->gather_ns = ns;
+}
 
 /* Calls the `done` of every completion that is there: those of ring_send_now() first, so that
  * nobody acts on an answer to bytes that did not leave; the others in the order in which the kernel

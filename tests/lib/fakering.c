@@ -786,8 +786,9 @@ static unsigned lend(struct span bytes)
 static void step_recv(struct ring *r, struct entry *e)
 {
     struct fake_sock *s = e->sock;
-    if (e->is_cancelled && fake_chance(40000)) {
-        step_done(e, -ECANCELED, 0);
+    if (e->is_cancelled && !fake_chance(2000)) { /* soon, mostly without another arrival */
+        if (fake_chance(10000))
+            step_done(e, -ECANCELED, 0);
     } else if (!s->is_reset && fake_chance(k.faults.recv_lost)) {
         s->is_faulted = true;
         sock_reset(s);
@@ -871,7 +872,7 @@ static void step(struct ring *r, struct entry *e)
 
 static void complete_some(struct ring *r)
 {
-    unsigned tries = 2 * k.live_count;
+    unsigned tries = 2 * k.live_count + (unsigned)rng_below(&k.rng, 16);
     while (tries-- && k.live_count) {
         struct entry *e = &k.live[rng_below(&k.rng, k.live_count)];
         if (may_go_on(e) && !fake_chance(k.faults.laziness))
