@@ -291,7 +291,8 @@ static void print_find_max(const struct page *p, const struct find_max *m)
                 m->is_interrupted ? "confirmed" : "found", end(p));
     for (unsigned i = 0; i < m->objective.count; i++)
         fprintf(p->to, "%s %s", i ? "," : "", expect_text(&m->objective.items[i], text));
-    fprintf(p->to, m->rate > 0 ? "" : " hold%s", m->objective.count == 1 ? "s" : "");
+    if (m->rate <= 0)
+        fprintf(p->to, m->objective.count == 1 ? " holds" : " hold");
     if (m->low > 0)
         fprintf(p->to, "; 95 %% interval %s to %s/s", rate(m->low, low), rate(m->high, high));
     fprintf(p->to, "\n");

@@ -228,7 +228,7 @@ static void sock_close(struct fake_sock *s)
     k.fds[s->fd - FD_FIRST] = NULL;
     s->fd = -1;
     s->is_closed = true;
-    if (s->arriving.len && !s->is_reset) {
+    if ((s->arriving.len || s->is_forgotten) && !s->is_reset) {
         sock_reset(s);
         bytes_free(&s->leaving);
     }
@@ -320,6 +320,7 @@ int __real_close(int fd);
 int __wrap_close(int fd);
 int __wrap_shutdown(int fd, int how);
 int __wrap_sock_open(const struct address *a);
+void __wrap_sock_forget(int fd);
 uint64_t __wrap_clock_ns(void);
 int64_t __wrap_clock_wall_us(void);
 void __wrap_log_line(const char *format, ...);
@@ -365,6 +366,11 @@ int __wrap_sock_open(const struct address *a)
     if (fake_chance(k.faults.open_fails))
         return -EMFILE;
     return fd_give(sock_make());
+}
+
+void __wrap_sock_forget(int fd)
+{
+    sock_of(fd)->is_forgotten = true;
 }
 
 uint64_t __wrap_clock_ns(void)

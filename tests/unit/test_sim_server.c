@@ -193,8 +193,8 @@ static void plan_bad(struct peer *p, unsigned index)
         unsigned status;
         const char *text;
     } kinds[] = {
-        {400, "GET / HTTP/1.1\r\n\r\n"},
-        {400, "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n"},
+        {414, "GET /"},
+        {431, "GET / HTTP/1.1\r\nHost: h\r\n"},
         {400, "\x01\x02\r\n"},
         {400, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"},
         {413, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 999999999\r\n\r\nabc"},
@@ -206,6 +206,10 @@ static void plan_bad(struct peer *p, unsigned index)
     p->plans[index].status = kinds[kind].status;
     p->plans[index].is_refused = p->plans[index].is_last = true;
     say_text(p, "%s", kinds[kind].text);
+    for (int i = 0; kinds[kind].status == 414 && i < 900; i++)
+        say_text(p, "0123456789");
+    for (int i = 0; kinds[kind].status == 431 && i < 200; i++)
+        say_text(p, "A: b\r\n");
     p->plans[index].head_end = p->script.len;
 }
 
@@ -271,8 +275,10 @@ static void peer_make(struct peer *p, unsigned number)
     }
     write_script(p);
     plan_stall(p);
-    if (p->piece_max < p->script.len / 500) /* a run shall come to an end */
-        p->piece_max = p->script.len / 500;
+    /* A run shall come to an end, and a long head within its deadline. */
+    unsigned pieces = p->count && p->plans[p->count - 1].status == 414 ? 50 : 500;
+    if (p->piece_max < p->script.len / pieces)
+        p->piece_max = p->script.len / pieces;
 }
 
 /* --- the handler --- */
