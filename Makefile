@@ -67,6 +67,7 @@ TEST_LIB := $(filter-out $(FAKE_RING),$(patsubst %.c,$(B)/%.o,$(wildcard tests/l
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 SIMULATIONS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_sim_*.c))
 INTEGRATION := $(patsubst %.c,$(B)/%,$(wildcard tests/integration/*.c))
+PRELOADS := $(patsubst %.c,$(B)/%.so,$(wildcard tests/preload/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAYS := $(FUZZERS:%=$(B)/replay/%)
 BENCH := $(patsubst tools/bench/%.c,$(B)/bench/%,$(wildcard tools/bench/*.c))
@@ -131,7 +132,7 @@ $(B)/gen/scenario_files.inc: FORCE
 		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
--include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(FAKE_RING:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(MICRO:=.d) \
+-include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(FAKE_RING:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(PRELOADS:.so=.d) $(MICRO:=.d) \
 	$(FUZZERS:%=$(B)/tests/fuzz/%.d) $(PARTS:$(B)/%.o=$(B)/fuzz/%.d) \
 	$(FUZZERS:%=$(B)/fuzz/tests/fuzz/%.d)
 
@@ -162,7 +163,7 @@ integration: ## run the tests that start ./iubench, PostgreSQL and memcached
 lint: $(B)/gen/version.h $(B)/gen/scenario_files.inc ## check includes, banned words, format, function length, comments
 	@CC='$(CC)' CLANG='$(CLANG)' FLAGS='$(CPPFLAGS) $(CFLAGS)' tools/lint
 
-test-programs: $(UNIT) $(INTEGRATION)
+test-programs: $(UNIT) $(INTEGRATION) $(PRELOADS)
 
 # Only what is below tests/ sees -Itests, for "lib/guard.h".
 $(B)/tests/%.o $(B)/fuzz/tests/%.o: override CPPFLAGS += -Itests
@@ -172,10 +173,16 @@ $(UNIT) $(INTEGRATION) $(MICRO): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubenc
 	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) \
 		-lcmocka
 
+# For LD_PRELOAD; never with a sanitizer, which takes the same functions.
+$(PRELOADS): $(B)/%.so: %.c
+	@mkdir -p $(@D)
+	@echo "  LINK   $@"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared -MMD -MP $(LDFLAGS) -o $@ $<
+
 # The fake ring stands before the archive, whose ring.o is then not asked for.
 $(SIMULATIONS): $(FAKE_RING)
-$(SIMULATIONS): override LDFLAGS += $(foreach f,close shutdown sock_open clock_ns clock_wall_us \
-	log_line,-Wl,--wrap=$f)
+$(SIMULATIONS): override LDFLAGS += $(foreach f,close shutdown sock_open sock_forget clock_ns \
+	clock_wall_us log_line,-Wl,--wrap=$f)
 
 $(B)/libtests.a: $(TEST_LIB)
 	@mkdir -p $(@D) && rm -f $@
@@ -249,6 +256,8 @@ install: all ## install below $(DESTDIR)$(prefix)
 	$(INSTALL) -d $(DOC_DIR)/scenarios
 	$(INSTALL) -m 644 LICENSE $(wildcard README.md docs/*.md docs/*.json) $(DOC_DIR)
 	$(INSTALL) -m 644 $(wildcard scenarios/*) $(DOC_DIR)/scenarios
+	$(INSTALL) -d $(DOC_DIR)/deploy
+	$(INSTALL) -m 644 $(wildcard deploy/*/*) $(DOC_DIR)/deploy
 
 uninstall: ## remove what install put there
 	rm -rf $(DOC_DIR)

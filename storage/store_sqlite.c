@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fail.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "storage/inserts.h"
@@ -261,10 +262,8 @@ struct store *store_sqlite_attach(struct store_sqlite_file *file, struct loop *l
     ledger_connections(&s->store.counters, 1);
     inserts_later_init(&s->later, &s->store);
     loop_hook_add(loop, &s->hook);
-    if (!timer_set(&loop->timers, &s->timer, loop->now_ns + IDLE_NS)) {
-        log_line("out of memory: a timer");
-        exit(EXIT_FAILED);
-    }
+    if (!timer_set(&loop->timers, &s->timer, loop->now_ns + IDLE_NS))
+        fail_end(EXIT_FAILED, "out of memory: a timer");
     return &s->store;
 }
 

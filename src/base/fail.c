@@ -3,6 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
 
 static void mark_cut(struct fail *f, int wanted)
 {
@@ -30,4 +33,15 @@ bool fail_prefix(struct fail *f, const char *format, ...)
     memcpy(text, f->text, sizeof text);
     mark_cut(f, snprintf(f->text, sizeof f->text, "%s: %s", prefix, text));
     return false;
+}
+
+void fail_end(enum exit_code exit, const char *format, ...)
+{
+    struct fail f;
+    va_list args;
+    va_start(args, format);
+    mark_cut(&f, vsnprintf(f.text, sizeof f.text, format, args));
+    va_end(args);
+    log_line("%s", f.text);
+    _exit((int)exit); /* exit() would take apart what other threads still use */
 }

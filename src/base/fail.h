@@ -32,4 +32,9 @@ bool fail_set(struct fail *f, enum exit_code exit, const char *format, ...) PRIN
 /* Puts "prefix: " before the text that `f` holds; returns false. */
 bool fail_prefix(struct fail *f, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Ends the program at once, from any thread, with the sentence on standard error: for what the kernel
+ * refuses at run time and nothing can go on without. Nothing is flushed or removed. */
+void fail_end(enum exit_code exit, const char *format, ...) PRINTF_LIKE(2, 3)
+    __attribute__((noreturn, cold));
+
 #endif

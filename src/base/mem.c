@@ -4,12 +4,10 @@
 #include <sys/mman.h>
 
 #include "base/fail.h"
-#include "base/log.h"
 
-static void out_of_memory(size_t bytes)
+static __attribute__((noreturn)) void out_of_memory(size_t bytes)
 {
-    log_line("out of memory: %zu bytes could not be had", bytes);
-    exit(EXIT_FAILED);
+    fail_end(EXIT_FAILED, "out of memory: %zu bytes could not be had", bytes);
 }
 
 void *mem_need(size_t count, size_t bytes)

@@ -7,8 +7,8 @@
 
 #include "base/check.h"
 
-/* `count` zeroed objects of `bytes`; never NULL: out of memory prints what was wanted and exits
- * with EXIT_FAILED. */
+/* `count` zeroed objects of `bytes`; never NULL: out of memory prints what was wanted and ends
+ * the program with EXIT_FAILED. */
 void *mem_need(size_t count, size_t bytes) MUST_USE;
 
 /* Zeroed pages straight from the kernel, for pools that are mostly never touched. Never NULL. Freed

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
-#include "base/log.h"
 
 static void text_room(struct text *t, size_t more)
 {
@@ -16,10 +15,8 @@ static void text_room(struct text *t, size_t more)
     while (room < need)
         room *= 2;
     char *data = realloc(t->data, room);
-    if (!data) {
-        log_line("out of memory: a text of %zu bytes", need);
-        exit(EXIT_FAILED);
-    }
+    if (!data)
+        fail_end(EXIT_FAILED, "out of memory: a text of %zu bytes", need);
     t->data = data;
     t->room = room;
 }

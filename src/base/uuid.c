@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/check.h"
+#include "base/fail.h"
 
 #define POOL_BYTES 4096
 
@@ -45,8 +45,9 @@ static void fill_pool(void)
         ssize_t got = getrandom(pool.random + pool.left, POOL_BYTES - pool.left, 0);
         if (got > 0)
             pool.left += (unsigned)got;
-        else
-            CHECK(got < 0 && errno == EINTR);
+        else if (errno != EINTR)
+            fail_end(EXIT_FAILED, "the kernel gives no random bytes (getrandom: %s)",
+                     strerror(errno));
     }
 }
 

@@ -10,9 +10,11 @@
 #include "base/mem.h"
 #include "commands/signals.h"
 #include "load/load.h"
+#include "load/plan.h"
 #include "report/file.h"
 #include "report/result.h"
 #include "report/series.h"
+#include "report/view.h"
 
 static const struct option_table tables[] = {{load_options, 0}, {NULL, 0}};
 
@@ -21,20 +23,50 @@ struct output {
     const struct load_config *config;
     const char *csv; /* NULL: none */
     struct hdr_log hdr;
+    struct view *view; /* NULL: lines, if any */
 };
 
 static void take_second(void *arg, struct load_second *row)
 {
     struct output *o = arg;
     hdr_log_second(&o->hdr, row);
-    if (!o->config->is_quiet)
+    if (o->view)
+        view_add(view_state(o->view), row);
+    else if (!o->config->is_quiet && !o->config->find_max)
         result_print_second(row, stderr);
+}
+
+static void take_probe(void *arg, const struct find_max_probe *probe)
+{
+    const struct output *o = arg;
+    if (!o->config->is_quiet)
+        result_print_probe(probe, stderr);
 }
 
 static bool is_signalled(void *arg)
 {
-    (void)arg;
+    struct output *o = arg;
+    if (o->view)
+        view_tick(o->view);
     return signals_seen() != 0;
+}
+
+static struct view *open_view(const struct load_plan *plan, const struct load_config *config)
+{
+    if (config->is_quiet || !view_is_possible(STDERR_FILENO))
+        return NULL;
+    struct view *view = view_open(STDERR_FILENO);
+    struct view_state *state = view_state(view);
+    snprintf(state->title, sizeof state->title, "%s %s", plan->method_text, plan->url.text);
+    snprintf(state->model, sizeof state->model, "%s",
+             plan->is_open        ? plan->model
+             : plan->clients.pods ? "clients ramp"
+                                  : "closed loop");
+    state->is_open = plan->is_open;
+    state->request_count = plan->request_count;
+    if (plan->window_ns != UINT64_MAX && !plan->is_climbing)
+        state->window_ns = plan->window_ns;
+    return view;
 }
 
 /* A file that cannot be written is said before the load, not after it. */
@@ -75,12 +107,21 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
                     struct fail *f)
 {
     struct load_result load;
+    struct find_max found = {0};
     struct load_watch watch = {.second = take_second, .stop = is_signalled, .arg = output};
+    bool is_search = output->config->find_max;
     signals_block();
-    if (!load_run(plan, &watch, &load, f))
+    if (!is_search)
+        output->view = open_view(plan, output->config);
+    bool is_run = is_search ? find_max_run(plan, &watch, take_probe, &found, &load, f)
+                            : load_run(plan, &watch, &load, f);
+    view_close(output->view);
+    if (!is_run)
         return (int)f->exit;
-    struct result_target target = {
-        .name = load.url, .load = &load, .server_cpu_us_per_request = NAN};
+    struct result_target target = {.name = load.url,
+                                   .load = &load,
+                                   .server_cpu_us_per_request = NAN,
+                                   .find_max = is_search ? &found : NULL};
     struct result result = {.argc = argc,
                             .argv = argv,
                             .scenario = "load",
@@ -89,8 +130,11 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
                             .targets = &target,
                             .target_count = 1};
     int exit_code = load.is_interrupted ? signals_exit_code(signals_seen()) : load_exit_code(&load);
+    if (is_search && !load.is_interrupted && found.rate <= 0)
+        exit_code = EXIT_THRESHOLD;
     if (!show_result(output, &result, f))
         exit_code = (int)f->exit;
+    find_max_free(&found);
     load_result_free(&load);
     return exit_code;
 }
@@ -121,6 +165,7 @@ static int run_load(const struct command *command, int argc, char **argv, struct
     case CLI_RUN:
         break;
     }
+    config.urls = arguments;
     char **words = mem_need((size_t)argc + 2, sizeof *words);
     words[0] = (char *)(uintptr_t) "iubench";
     words[1] = (char *)(uintptr_t) "load";
@@ -133,16 +178,21 @@ static int run_load(const struct command *command, int argc, char **argv, struct
 
 const struct command command_load = {
     .name = "load",
-    .arguments = "[URL]",
-    .arguments_max = 1,
+    .arguments = "[URL...]",
+    .arguments_max = 4096,
     .summary = "load a URL and measure what becomes of every request",
     .details =
         "Without a rate: a closed loop, each connection sends when its last answer came. With "
         "--rate, --rps-ramp or --stages: an open loop, requests are due at their times whatever "
         "the target does, and latency counts from then.\n\n"
+        "Several URLs of one host are requested in turn; --requests-file has requests with "
+        "weights, "
+        "methods and bodies of their own. {uuid}, {mac}, {seq} and {rand:1-6} in URL, headers and "
+        "body are filled in for each request.\n\n"
         "Without a URL the target at 127.0.0.1:8080 is asked what it is: POST /api/devices in the "
         "modes post and db, else GET.\n\n"
-        "Exit code: 0 done, 1 no request succeeded, 2 usage, 3 an --expect was not met, 4 "
+        "Exit code: 0 done, 1 no request succeeded, 2 usage, 3 an --expect was not met or "
+        "--find-max found none, 4 "
         "the machine lacks something, 5 the verdict is INVALID, 130 or 143 ended by a signal.",
     .examples =
         "iubench load http://127.0.0.1:8080/api/devices\n"
@@ -150,7 +200,10 @@ const struct command command_load = {
         "iubench load --rate 5k -d 1m --json result.json http://127.0.0.1:8080/fib/20\n"
         "iubench load --rate 5k --expect 'p99<10ms,availability>=99.9%' "
         "http://127.0.0.1:8080/json\n"
+        "iubench load --find-max 'p99<50ms,availability>=99.9%' http://127.0.0.1:8080/json\n"
         "iubench load --rps-ramp\n"
+        "iubench load -b '{\"mac\":\"{mac}\",\"firmware\":\"1.{rand:0-9}\"}' --expect-status 201 "
+        "http://127.0.0.1:8080/api/devices\n"
         "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",
     .options = tables,
     .run = run_load,

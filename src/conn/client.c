@@ -177,7 +177,7 @@ static void client_received(struct op *op, int res, unsigned flags)
         return;
     }
     if (res > 0 || res == -ENOBUFS || res == -ECANCELED) {
-        if (!c->is_paused)
+        if (!c->is_paused && !c->recv.in_kernel) /* the end of a pause has armed it */
             ring_recv(ring, &c->recv, c->fd);
         return;
     }
@@ -340,6 +340,10 @@ static void client_settle(struct client *c)
     if (c->state != CLIENT_CLOSING || c->later.is_queued || c->recv.in_kernel ||
         c->send.in_kernel || c->connect.in_kernel)
         return;
+    if (c->sent_turn > c->loop->ring.turns) { /* a send of this turn may still fail */
+        loop_defer(c->loop, &c->later);
+        return;
+    }
     if (c->fd >= 0 && c->error == CLIENT_TIMEOUT)
         sock_forget(c->fd);
     if (c->fd >= 0)

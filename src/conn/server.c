@@ -345,7 +345,7 @@ static void conn_received(struct op *op, int res, unsigned flags)
     else if (res == 0)
         conn_at_end(c);
     else if (res > 0 || res == -ENOBUFS) {
-        if (!c->is_paused)
+        if (!c->is_paused && !c->recv.in_kernel) /* the end of a pause has armed it */
             ring_recv(ring, &c->recv, c->fd);
     } else if (res != -ECANCELED)
         conn_lost(c);

@@ -95,9 +95,21 @@ static bool run_all(struct lab *l, struct fail *f)
     return true;
 }
 
+/* Options of a load by itself: a run has its own course, and its own files. */
+static bool has_no_lone_option(const struct load_config *c, struct fail *f)
+{
+    const char *name = c->find_max ? "find-max" : c->hdr ? "hdr" : c->csv ? "csv" : NULL;
+    return !name || fail_set(f, EXIT_USAGE,
+                             "--%s is for `iubench load`: start a target by `iubench serve` and "
+                             "load that, a run leaves its result in --out DIR",
+                             name);
+}
+
 bool run_scenario(const struct scenario *s, const struct run_config *config, int *exit_code,
                   struct fail *f)
 {
+    if (!has_no_lone_option(&s->load, f))
+        return false;
     struct lab *l = mem_need(1, sizeof *l);
     unsigned most = config->targets.count ? (unsigned)config->targets.count : 1;
     l->scenario = s;

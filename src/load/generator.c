@@ -62,14 +62,24 @@ static bool generator_begin(struct worker *w, struct fail *f)
     g->hook.before_submit = generator_turn;
     loop_hook_add(&w->loop, &g->hook);
     w->loop.next_wake = generator_next_wake;
-    g->first_tries = g->active_count;
+    bool is_kept_alive = g->plan->config.is_kept_alive;
+    g->unsent_end = &g->unsent_users;
+    g->first_tries = is_kept_alive ? g->active_count : 0;
     for (uint32_t i = 0; i < g->user_count; i++)
-        user_init(&g->users[i], g);
+        user_init(&g->users[i], g, &g->flights[(size_t)i * g->plan->config.pipeline]);
     for (uint32_t i = 0; i < g->active_count; i++)
-        user_connect(&g->users[i]);
+        if (is_kept_alive)
+            user_connect(&g->users[i]);
+        else
+            generator_free(g, &g->users[i]);
     if (!g->first_tries)
         tell(g, &g->crew->ready);
     return true;
+}
+
+static size_t flights_bytes(const struct generator *g)
+{
+    return (size_t)g->user_count * g->plan->config.pipeline * sizeof *g->flights;
 }
 
 static void choose_core(struct generator *g)
@@ -88,6 +98,7 @@ bool generator_start(struct generator *g, const struct load_plan *plan, struct c
     g->active_count = active_at(g, 0);
     rng_seed(&g->rng, plan->config.seed + ((uint64_t)index << 32));
     g->users = mem_pages(g->user_count * sizeof *g->users);
+    g->flights = mem_pages(flights_bytes(g));
     if (plan->config.samples)
         g->samples = mem_need(plan->config.samples, sizeof *g->samples);
     block_open(&g->blocks[0], plan);
@@ -125,6 +136,7 @@ static void first_try_done(struct generator *g, struct user *u)
 
 void generator_opened(struct generator *g, struct user *u)
 {
+    g->open_total++;
     if (++g->open_count > g->open_most)
         g->open_most = g->open_count;
     first_try_done(g, u);
@@ -195,15 +207,27 @@ static void count_sent(struct generator *g, uint32_t step, uint64_t now_ns)
         t->sent_in_time++;
 }
 
+/* The connection that has been free for longest; one with requests under way only if there is no
+ * other, so that as few requests as possible wait behind another. */
+static struct user *take_free(struct generator *g)
+{
+    struct user *u = user_list_take(&g->ready);
+    return u ? u : user_list_take(&g->spare);
+}
+
 /* The generator's own part in a late send: since the request was due and a connection was free. */
 static void send_due(struct generator *g, uint64_t now_ns)
 {
-    while (g->ready.first && g->next_due_ns <= now_ns) {
-        struct user *u = user_list_take(&g->ready);
+    struct user *u;
+    while (g->next_due_ns <= now_ns && (u = take_free(g))) {
+        if (!user_has_room(u))
+            continue; /* it is closing, and comes back when it is open again */
         uint64_t could_ns = u->free_ns > g->next_due_ns ? u->free_ns : g->next_due_ns;
         tally_record(&block_tally(g->block, g->next_step)->send_lag, now_ns - could_ns);
         count_sent(g, g->next_step, now_ns);
-        user_send(u, g->next_due_ns, g->next_step, now_ns);
+        user_send(u, g->next_due_ns, g->next_step, g->next_k, now_ns);
+        if (user_has_room(u))
+            user_list_add(&g->spare, u);
         schedule_take(g);
     }
 }
@@ -271,39 +295,56 @@ static void send_ready(struct generator *g, uint64_t now_ns)
     struct user *u;
     if (now_ns < g->start_ns)
         return;
-    while (connects < CONNECTS_MAX && (u = user_list_take(&g->ready))) {
-        if (must_think(g, u, now_ns) || !take_request(g, u, now_ns))
-            continue;
-        if (client_is_usable(&u->client)) {
+    while (connects < CONNECTS_MAX && (u = take_free(g))) {
+        while (user_has_room(u) && !must_think(g, u, now_ns) && take_request(g, u, now_ns)) {
+            u->has_request = false;
             count_sent(g, g->next_step, now_ns);
-            user_send(u, now_ns, g->next_step, now_ns);
-        } else if (u->client.state == CLIENT_IDLE) {
+            user_send(u, now_ns, g->next_step, g->request_count++ * g->plan->threads + g->index,
+                      now_ns);
+            connects += u->client.state != CLIENT_OPEN;
+        }
+        bool is_idle = u->client.state == CLIENT_IDLE && !u->flight_count;
+        if (is_idle && !must_think(g, u, now_ns) && take_request(g, u, now_ns)) {
             user_connect(u);
             connects++;
-        } /* else it is closing, and comes back when it is closed */
+        }
+    } /* one that is closing comes back when it is closed */
+}
+
+/* One send for each connection, whatever it has to send in this turn. */
+static void flush(struct generator *g)
+{
+    for (struct user *u = g->unsent_users, *next; u; u = next) {
+        next = u->next_unsent;
+        user_flush(u);
     }
+    g->unsent_users = NULL;
+    g->unsent_end = &g->unsent_users;
 }
 
 static void time_out(struct generator *g, uint64_t now_ns)
 {
     uint64_t timeout_ns = g->plan->config.timeout_ns;
-    for (struct user *u = g->flying.first; u && u->sent_ns + timeout_ns <= now_ns; u = u->after)
-        client_close(&u->client, CLIENT_TIMEOUT);
+    for (struct flight *flight = g->first_flight; flight && flight->sent_ns + timeout_ns <= now_ns;
+         flight = flight->after)
+        client_close(&flight->user->client, CLIENT_TIMEOUT);
 }
 
 /* --- landed --- */
 
-void generator_landed(struct generator *g, struct user *u, uint64_t now_ns)
+void generator_landed(struct generator *g, struct user *u, const struct flight *flight,
+                      uint64_t now_ns)
 {
     g->ended++;
-    g->service_sum_ns += now_ns - u->sent_ns;
-    waking_served(&g->waking, now_ns - u->sent_ns);
+    g->service_sum_ns += now_ns - flight->sent_ns;
+    waking_served(&g->waking, now_ns - flight->sent_ns);
     g->last_end_ns = now_ns;
     if (g->plan->is_open)
         return;
     g->requests_out--;
-    if (now_ns > g->window_end_ns)
-        g->overrun_ns += now_ns - g->window_end_ns;
+    uint64_t since_ns = u->landed_ns > g->window_end_ns ? u->landed_ns : g->window_end_ns;
+    if (now_ns > since_ns)
+        g->overrun_ns += now_ns - since_ns;
 }
 
 void generator_succeeded(struct generator *g, uint64_t now_ns)
@@ -316,10 +357,13 @@ void generator_succeeded(struct generator *g, uint64_t now_ns)
 
 void generator_free(struct generator *g, struct user *u)
 {
-    if (g->phase > GENERATOR_RUNNING || u->list || !client_is_usable(&u->client))
+    struct user_list *to = u->flight_count ? &g->spare : &g->ready;
+    if (g->phase > GENERATOR_RUNNING || u->list == to || !user_has_room(u))
         return;
-    u->free_ns = g->worker.loop.now_ns;
-    user_list_add(&g->ready, u);
+    if (!u->list)
+        u->free_ns = g->worker.loop.now_ns;
+    user_list_remove(u);
+    user_list_add(to, u);
 }
 
 void generator_thought(struct generator *g, struct user *u)
@@ -340,7 +384,9 @@ bool generator_connect_failed(struct generator *g, struct user *u, int error_cod
     g->port_failures += error_code == EADDRNOTAVAIL;
     if (u->address == g->address)
         g->address = (g->address + 1) % addresses;
-    if (g->phase == GENERATOR_CONNECTING && ++u->tries < addresses)
+    bool is_first = g->phase == GENERATOR_CONNECTING ||
+                    (u->unsent && error_code != ETIMEDOUT && g->phase == GENERATOR_RUNNING);
+    if (is_first && ++u->tries < addresses)
         return true;
     first_try_done(g, u);
     if (u->has_request && g->phase == GENERATOR_RUNNING) {
@@ -359,7 +405,9 @@ void generator_idle(struct generator *g, struct user *u)
 {
     if (g->phase > GENERATOR_RUNNING || u->client.state != CLIENT_IDLE)
         return;
-    if (g->plan->is_open)
+    if (!g->plan->config.is_kept_alive)
+        generator_free(g, u);
+    else if (g->plan->is_open)
         user_connect(u);
     else if (!u->list)
         user_list_add(&g->ready, u);
@@ -374,15 +422,14 @@ static void integrate_flying(struct generator *g, uint64_t now_ns)
     if (turn_ns < g->flying_since_ns)
         turn_ns = g->flying_since_ns;
     g->flying_ns += (double)g->flying_count * (double)(turn_ns - g->flying_since_ns);
-    g->flying_ns += (double)g->flying.count * (double)(now_ns - turn_ns);
+    g->flying_ns += (double)g->flight_count * (double)(now_ns - turn_ns);
     g->flying_since_ns = now_ns;
 }
 
 static void abandon_all(struct generator *g, uint64_t now_ns)
 {
-    struct user *u;
-    while ((u = g->flying.first))
-        user_abandon(u, now_ns);
+    while (g->first_flight)
+        user_abandon(g->first_flight->user, now_ns);
     while (g->next_due_ns != TIMER_NEVER)
         shed_one(g, now_ns);
     g->requests_out = 0;
@@ -391,7 +438,7 @@ static void abandon_all(struct generator *g, uint64_t now_ns)
 static bool is_done(struct generator *g, uint64_t now_ns)
 {
     if (g->plan->is_open)
-        return g->next_due_ns == TIMER_NEVER && !g->flying.count && now_ns >= g->window_end_ns;
+        return g->next_due_ns == TIMER_NEVER && !g->flight_count && now_ns >= g->window_end_ns;
     return !g->requests_out && (!g->requests_left || now_ns >= g->window_end_ns);
 }
 
@@ -423,9 +470,10 @@ static void generator_turn(struct loop_hook *h)
             begin_stage(g, now_ns);
         send_ready(g, now_ns);
     }
+    flush(g);
     if (now_ns >= g->hard_end_ns)
         abandon_all(g, now_ns);
-    g->flying_count = g->flying.count;
+    g->flying_count = g->flight_count;
     if (is_done(g, now_ns)) {
         g->phase = GENERATOR_FINISHED;
         tell(g, &g->crew->finished);
@@ -445,18 +493,19 @@ static uint64_t generator_next_wake(struct loop *l)
         return TIMER_NEVER;
     if (!g->has_begun)
         return g->start_ns;
-    if (!g->plan->is_open && g->ready.first)
+    bool can_send = g->ready.first || g->spare.first;
+    if (!g->plan->is_open && can_send)
         return g->flying_since_ns; /* send_ready() left some */
     uint64_t timeout_ns = g->plan->config.timeout_ns, wake_ns = g->hard_end_ns;
     if (g->flying_since_ns < g->window_end_ns)
         wake_ns = g->window_end_ns;
     if (!g->plan->is_open && g->flying_since_ns < g->window_end_ns)
         wake_ns = earlier(wake_ns, g->next_stage_ns);
-    if (g->flying.first)
-        wake_ns = earlier(wake_ns, g->flying.first->sent_ns + timeout_ns);
+    if (g->first_flight)
+        wake_ns = earlier(wake_ns, g->first_flight->sent_ns + timeout_ns);
     if (g->next_due_ns != TIMER_NEVER)
-        wake_ns = earlier(wake_ns, g->ready.first ? g->next_due_ns - waking_early_ns(&g->waking)
-                                                  : g->next_due_ns + timeout_ns + 1);
+        wake_ns = earlier(wake_ns, can_send ? g->next_due_ns - waking_early_ns(&g->waking)
+                                            : g->next_due_ns + timeout_ns + 1);
     if (wake_ns > g->flying_since_ns)
         g->asleep_until_ns = wake_ns;
     return wake_ns;
@@ -479,7 +528,7 @@ static void run_swap(struct task *t)
 {
     struct generator *g = OWNER(swap_task, t);
     struct block *b = g->block;
-    b->in_flight = g->flying.count;
+    b->in_flight = g->flight_count;
     b->backlog = (uint32_t)schedule_backlog(g, clock_ns());
     b->connections_open = g->open_count;
     g->swapped = b;
@@ -570,6 +619,8 @@ void generator_free_memory(struct generator *g)
     free_samples(g);
     block_close(&g->blocks[0]);
     block_close(&g->blocks[1]);
+    if (g->flights)
+        munmap(g->flights, flights_bytes(g));
     if (g->users)
         munmap(g->users, g->user_count * sizeof *g->users);
 }

@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "base/rng.h"
 #include "load/series.h"
 #include "load/user.h"
 #include "load/waking.h"
@@ -37,13 +38,20 @@ struct generator {
     unsigned index; /* 0 to threads - 1 */
     struct user *users;
     uint32_t user_count;
-    struct user_list ready;  /* closed loop: may want to send; open loop: connected and free */
-    struct user_list flying; /* with a request in flight, oldest first */
+    struct flight *flights; /* of all users */
+    struct user_list
+        ready; /* closed loop: may want to send; open loop: nothing under way on them */
+    struct user_list spare; /* with requests under way, and room for more (--pipeline) */
+    struct flight *first_flight, *last_flight; /* under way, oldest first */
+    uint32_t flight_count;
+    struct user *unsent_users, **unsent_end; /* with requests that leave in this turn */
+    struct rng rng;                          /* of think times, and for what requests have drawn */
     struct loop_hook hook;
     enum generator_phase phase;
     uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
     unsigned address;     /* index of the plan's address that is used */
     uint32_t open_count, open_most;
+    uint64_t open_total;    /* connections that were ever open */
     uint32_t closing_count; /* CLOSING: connections that are not yet closed */
 
     /* when; clock_ns() */
@@ -55,9 +63,9 @@ struct generator {
     /* closed loop */
     uint32_t active_count;  /* the first users, which take part; all but on a clients ramp */
     uint64_t next_stage_ns; /* when more take part; TIMER_NEVER: never */
-    struct rng rng;         /* of think times */
     uint64_t requests_left; /* that may still be begun; UINT64_MAX: as many as fit the window */
     uint32_t requests_out;  /* begun and not ended */
+    uint64_t request_count; /* sent so far */
 
     /* open loop */
     uint64_t next_k, end_k; /* the oldest due index that was not sent; index past the last */
@@ -79,7 +87,7 @@ struct generator {
     uint64_t ended;
     double flying_ns; /* requests in flight, integrated over time by turns */
     uint64_t flying_since_ns;
-    uint32_t flying_count;
+    uint32_t flying_count; /* after the last turn */
 
     /* the latest of the bodies that are kept, a ring of plan->config.samples */
     struct load_sample *samples;
@@ -120,12 +128,13 @@ void generator_free_memory(struct generator *g);
 void generator_opened(struct generator *g, struct user *u);
 /* Counts a connection that could not be had; true: there is another address to try at once. */
 bool generator_connect_failed(struct generator *g, struct user *u, int error_code);
-void generator_landed(struct generator *g, struct user *u, uint64_t now_ns);
+void generator_landed(struct generator *g, struct user *u, const struct flight *flight,
+                      uint64_t now_ns);
 void generator_succeeded(struct generator *g, uint64_t now_ns);
 /* Whether the request that is sent now is a sampled one; keeps its answer, whose memory is taken. */
 bool generator_samples(struct generator *g);
 void generator_sampled(struct generator *g, struct bytes *body, uint64_t now_ns);
-void generator_free(struct generator *g, struct user *u);    /* the connection may be usable */
+void generator_free(struct generator *g, struct user *u);    /* it may have room */
 void generator_thought(struct generator *g, struct user *u); /* its think time is over */
 void generator_idle(struct generator *g, struct user *u);    /* there is no connection */
 void generator_closed(struct generator *g);

@@ -256,6 +256,8 @@ static void fill_plan(const struct load_plan *p, struct load_result *out)
     out->threads = p->threads;
     out->connections = p->connections;
     out->timeout_ns = p->config.timeout_ns;
+    out->is_kept_alive = p->config.is_kept_alive;
+    out->pipeline = p->config.pipeline;
     out->target_rps = p->config.rate > 0 ? p->config.rate : NAN;
 }
 
@@ -309,7 +311,8 @@ static void judge(const struct run *r, struct load_result *out)
         .has_steps = r->plan->has_steps,
         .threads = out->threads,
         .connections = connections_wanted(r),
-        .opened_most = out->connections_opened_most,
+        /* without keep-alive, how many are open at one time follows from the rate */
+        .opened_most = out->is_kept_alive ? out->connections_opened_most : connections_wanted(r),
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
         .samples_needed = expect_samples_needed(&r->plan->expected),
@@ -370,8 +373,10 @@ static void run_result(struct run *r, struct load_result *out)
     check_sums(r->plan, &r->series.total);
     fill_plan(r->plan, out);
     fill_series(&r->series, out);
-    for (unsigned i = 0; i < r->plan->threads; i++)
+    for (unsigned i = 0; i < r->plan->threads; i++) {
         out->connections_opened_most += r->generators[i].open_most;
+        out->connections_made += r->generators[i].open_total;
+    }
     out->duration_s = measure_duration(r, &out->counts);
     out->client_cpu_pct = r->cpu_pct;
     out->client_cpu_pct_worst_thread = r->cpu_pct_worst;

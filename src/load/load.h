@@ -25,26 +25,36 @@ enum load_arrivals { LOAD_UNIFORM, LOAD_POISSON };
 
 /* What to do, as options and scenario files give it. */
 struct load_config {
-    uint32_t connections;     /* -c, 64 */
-    uint32_t threads;         /* -t, 1; connections are dealt to threads, remainder included */
-    uint64_t duration_ns;     /* -d, 10 s */
-    uint32_t requests;        /* -n, 0: by duration; closed loop only */
-    double rate;              /* -r, 0: closed loop */
-    const char *ramp;         /* --rps-ramp; NULL: none, "": its default */
-    const char *stages;       /* --stages */
-    int arrivals;             /* --arrivals, enum load_arrivals */
-    uint32_t seed;            /* --seed, 1: of arrivals and think times */
-    const char *clients;      /* --clients-ramp */
-    const char *method;       /* -m, NULL: GET, or POST when there is a body */
-    struct cli_texts headers; /* -H "Name: value" */
-    const char *body;         /* -b TEXT or @FILE */
-    uint64_t timeout_ns;      /* -T, 5 s */
-    const char *cores;        /* --cores */
-    const char *json;         /* --json FILE */
-    const char *csv;          /* --csv FILE */
-    const char *hdr;          /* --hdr FILE */
-    const char *expect;       /* --expect */
-    bool is_quiet;            /* --quiet: no progress lines */
+    uint32_t connections;       /* -c, 64 */
+    uint32_t threads;           /* -t, 1; connections are dealt to threads, remainder included */
+    uint64_t duration_ns;       /* -d, 10 s */
+    uint32_t requests;          /* -n, 0: by duration; closed loop only */
+    double rate;                /* -r, 0: closed loop */
+    const char *ramp;           /* --rps-ramp; NULL: none, "": its default */
+    const char *stages;         /* --stages */
+    int arrivals;               /* --arrivals, enum load_arrivals */
+    uint32_t seed;              /* --seed, 1: of all that is drawn */
+    const char *clients;        /* --clients-ramp */
+    const char *method;         /* -m, NULL: GET, or POST when there is a body */
+    struct cli_texts headers;   /* -H "Name: value" */
+    const char *body;           /* -b TEXT or @FILE */
+    struct cli_texts urls;      /* several URLs, instead of the one that load_plan_new() is given */
+    const char *requests_file;  /* --requests-file; the URL then only names the host */
+    bool is_literal;            /* --literal: braces are no placeholders */
+    bool is_kept_alive;         /* --no-keepalive: a connection for each request */
+    uint32_t pipeline;          /* --pipeline, 1: requests in flight on a connection */
+    const char *expect_status;  /* --expect-status 201[,...]; NULL: 2xx */
+    uint64_t expect_body_bytes; /* --expect-body-size; UINT64_MAX: any */
+    uint64_t timeout_ns;        /* -T, 5 s */
+    const char *cores;          /* --cores */
+    const char *json;           /* --json FILE */
+    const char *csv;            /* --csv FILE */
+    const char *hdr;            /* --hdr FILE */
+    const char *expect;         /* --expect */
+    const char *find_max;       /* --find-max: searches by find_max_run(), load/find_max.h */
+    double find_start;          /* --find-start, 1000 */
+    uint64_t probe_ns;          /* --probe-time, 2 s */
+    bool is_quiet;              /* --quiet: no progress lines */
     /* Keep so many of the latest successful answers' bodies per thread, taken from every
      * LOAD_SAMPLE_EVERY-th request; 0: none. */
     uint32_t samples;
@@ -54,13 +64,16 @@ struct load_config {
                             instead of cutting a ramp or holding its last rate */
 };
 #define LOAD_SAMPLE_EVERY 8
-#define LOAD_CONFIG_DEFAULT           \
-    ((struct load_config){            \
-        .connections = 64,            \
-        .threads = 1,                 \
-        .duration_ns = 10 * NS_PER_S, \
-        .timeout_ns = 5 * NS_PER_S,   \
-        .seed = 1,                    \
+#define LOAD_CONFIG_DEFAULT              \
+    ((struct load_config){               \
+        .connections = 64,               \
+        .threads = 1,                    \
+        .duration_ns = 10 * NS_PER_S,    \
+        .timeout_ns = 5 * NS_PER_S,      \
+        .seed = 1,                       \
+        .is_kept_alive = true,           \
+        .pipeline = 1,                   \
+        .expect_body_bytes = UINT64_MAX, \
     })
 extern const struct option_row load_options[];
 
@@ -140,11 +153,15 @@ struct load_result {
     struct load_second *seconds;
     unsigned second_count;
     uint32_t threads, connections, connections_opened_most;
+    uint64_t connections_made; /* opened, whole run, those before the start included */
+    bool is_kept_alive;
+    uint32_t pipeline; /* requests in flight on a connection, at most */
     uint64_t timeout_ns;
     uint64_t send_lag_p99_ns; /* of what is quoted; 0 in closed loop */
     double client_cpu_pct, client_cpu_pct_worst_thread;
     double client_steal_pct; /* of the cores that the threads may run on; NAN: unknown */
     enum load_verdict verdict;
+    bool is_only_late; /* INVALID for nothing but the send lag: latencies are at most those given */
     char reasons[8][256];
     unsigned reason_count;
     struct expectations expected; /* --expect, judged */
@@ -173,6 +190,11 @@ void load_plan_free(struct load_plan *plan);
 
 /* Threads run on these CPUs, one each, round robin, instead of on config->cores. */
 void load_plan_pin(struct load_plan *plan, const cpu_set_t *cpus);
+
+/* The same plan at another constant rate, for another time; and the highest rate that makes sense
+ * over its connections. For plans with config.find_max. */
+void load_plan_retime(struct load_plan *plan, double rate, uint64_t length_ns);
+double load_plan_rate_most(const struct load_plan *plan);
 
 /* Runs the plan; blocks. False only if it could not start (no ring, no memory). A target that
  * cannot be reached is a result with errors. The result is freed with load_result_free(). */

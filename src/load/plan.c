@@ -3,8 +3,7 @@
  * bytes, how often, with how much. */
 #include "load/plan.h"
 
-#include <ctype.h>
-#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,154 +54,124 @@ static bool plan_address(struct load_plan *p, struct fail *f)
 
 /* --- which bytes --- */
 
-static bool is_token(struct span s)
+static bool plan_source(const struct load_plan *p, struct request_source *from, char **data,
+                        struct fail *f)
 {
-    for (size_t i = 0; i < s.len; i++)
-        if (!isalnum((unsigned char)s.data[i]) && !memchr("!#$%&'*+-.^_`|~", s.data[i], 15))
-            return false;
-    return s.len > 0;
+    const struct load_config *c = &p->config;
+    *from = (struct request_source){
+        .method = c->method,
+        .method_place = "-m",
+        .defaults = c->headers,
+        .headers_place = "-H",
+        .has_body = c->body,
+        .body = c->body ? span_of(c->body) : SPAN(""),
+        .is_literal = c->is_literal,
+        .closes = !c->is_kept_alive,
+    };
+    if (!c->body || c->body[0] != '@')
+        return true;
+    from->body.data = *data = request_read_file("the body file", c->body + 1, &from->body.len, f);
+    return *data;
 }
 
-static bool plan_method(struct load_plan *p, struct fail *f)
+static bool plan_file(struct load_plan *p, const char *url, const struct request_source *from,
+                      struct fail *f)
 {
-    const char *given = p->config.method ? p->config.method : (p->config.body ? "POST" : "GET");
-    struct span name = span_of(given);
-    char shown[64], upper[16] = "";
-    if (!is_token(name) || name.len >= sizeof p->method_text)
+    if (p->config.method || p->config.body)
         return fail_set(f, EXIT_USAGE,
-                        "-m \"%s\" is no method: expected a word such as GET, POST "
-                        "or DELETE",
-                        log_escape(name, shown, sizeof shown));
-    for (size_t i = 0; i < name.len; i++)
-        upper[i] = (char)toupper((unsigned char)given[i]);
-    bool is_known = http_method_from(name, &p->method) && p->method != HTTP_OTHER;
-    if (!is_known && http_method_from(span_of(upper), &p->method) && p->method != HTTP_OTHER)
-        given = upper; /* "post" is meant as POST */
-    if (p->method == HTTP_CONNECT)
-        return fail_set(f, EXIT_USAGE, "-m CONNECT opens a tunnel; it is no request to load with");
-    snprintf(p->method_text, sizeof p->method_text, "%s", given);
-    return true;
+                        "-m and -b do not go with --requests-file: each line there has a method "
+                        "and a body of its own");
+    if (p->config.urls.count > 1)
+        return fail_set(f, EXIT_USAGE,
+                        "one URL goes with --requests-file, for the host; the paths stand in the "
+                        "file");
+    return (!url || url_parse(url, &p->url, f)) &&
+           mix_read(&p->mix, from, p->config.requests_file, &p->url, f);
 }
 
-/* Reads a body file whole; the caller frees it. */
-static char *read_body(const char *path, size_t *len, struct fail *f)
+static bool plan_urls(struct load_plan *p, const char *url, struct request_source *from,
+                      struct fail *f)
 {
-    FILE *from = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    char shown[256], *data = NULL;
-    size_t room = 0, n;
-    log_escape(span_of(path), shown, sizeof shown);
-    *len = 0;
-    if (!from) {
-        fail_set(f, EXIT_USAGE, "the body file \"%s\" cannot be opened: %s", shown,
-                 strerror(errno));
-        return NULL;
+    const struct cli_texts *urls = &p->config.urls;
+    if (urls->count > 1)
+        return mix_from_urls(&p->mix, from, urls->items, (unsigned)urls->count, &p->url, f);
+    return mix_from_urls(&p->mix, from, &url, 1, &p->url, f);
+}
+
+/* What several requests have in common is the host. */
+static void plan_name(struct load_plan *p)
+{
+    struct url *u = &p->url;
+    if (p->mix.count == 1) {
+        snprintf(p->method_text, sizeof p->method_text, "%s", p->mix.requests[0].method_text);
+        return;
     }
-    do {
-        if (*len == room) {
-            char *more = realloc(data, room = room ? room * 2 : 65536);
-            CHECK(more);
-            data = more;
-        }
-        n = fread(data + *len, 1, room - *len, from);
-        *len += n;
-    } while (n);
-    if (ferror(from)) {
-        fail_set(f, EXIT_USAGE, "the body file \"%s\" cannot be read: %s", shown, strerror(errno));
-        free(data);
-        data = NULL;
+    snprintf(p->method_text, sizeof p->method_text, "mix of %u", p->mix.count);
+    if (u->unix_path[0])
+        snprintf(u->text, sizeof u->text, "unix:%s", u->unix_path);
+    else
+        snprintf(u->text, sizeof u->text, "http://%s/", u->host_field);
+}
+
+/* An answer to HEAD has no body whatever its head says, so who reads answers in a row must know
+ * whether they are all of that kind. */
+static bool plan_pipeline(const struct load_plan *p, struct fail *f)
+{
+    unsigned heads = 0;
+    if (p->config.pipeline == 1)
+        return true;
+    for (unsigned i = 0; i < p->mix.count; i++)
+        heads += p->mix.requests[i].method == HTTP_HEAD;
+    if (heads && heads < p->mix.count)
+        return fail_set(f, EXIT_USAGE,
+                        "--pipeline cannot mix HEAD with other methods on one connection");
+    return p->config.is_kept_alive ||
+           fail_set(f, EXIT_USAGE,
+                    "--pipeline puts several requests on a connection, --no-keepalive one: give "
+                    "one of them");
+}
+
+static bool plan_requests(struct load_plan *p, const char *url, struct fail *f)
+{
+    struct request_source from;
+    char *data = NULL;
+    if (!url && !p->config.requests_file) {
+        if (!plan_discover(p, f))
+            return false;
+        url = p->url.text;
     }
-    if (from != stdin)
-        fclose(from);
-    return data;
-}
-
-/* Fields that are ours to write, because a wrong one makes the stream of requests unreadable. */
-static const char *const reserved_fields[] = {"Content-Length", "Transfer-Encoding", "Upgrade",
-                                              "Expect"};
-
-struct fields {
-    struct text text;
-    bool has_host, has_content_type;
-};
-
-static bool field_add(struct fields *to, const char *given, struct fail *f)
-{
-    char shown[128];
-    const char *colon = strchr(given, ':');
-    log_escape(span_of(given), shown, sizeof shown);
-    struct span name = {given, colon ? (size_t)(colon - given) : 0};
-    if (!is_token(name))
-        return fail_set(f, EXIT_USAGE, "-H \"%s\" is no header field: expected \"Name: value\"",
-                        shown);
-    const char *value = colon + 1 + strspn(colon + 1, " \t");
-    for (const char *c = value; *c; c++)
-        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
-            return fail_set(f, EXIT_USAGE,
-                            "-H \"%s\" has a line break or control character in its "
-                            "value",
-                            shown);
-    for (unsigned i = 0; i < sizeof reserved_fields / sizeof *reserved_fields; i++)
-        if (span_eq_nocase(name, span_of(reserved_fields[i])))
-            return fail_set(f, EXIT_USAGE,
-                            "-H \"%s\": %s is not for the user to set, the load "
-                            "generator frames its requests itself",
-                            shown, reserved_fields[i]);
-    to->has_host |= span_eq_nocase(name, SPAN("Host"));
-    to->has_content_type |= span_eq_nocase(name, SPAN("Content-Type"));
-    text_addf(&to->text, "%.*s: %s\r\n", (int)name.len, name.data, value);
-    return true;
-}
-
-static bool looks_like_json(struct span body)
-{
-    for (size_t i = 0; i < body.len; i++)
-        if (!isspace((unsigned char)body.data[i]))
-            return body.data[i] == '{' || body.data[i] == '[';
-    return false;
-}
-
-static bool wants_length(const struct load_plan *p, struct span body)
-{
-    return body.len || p->method == HTTP_POST || p->method == HTTP_PUT || p->method == HTTP_PATCH;
-}
-
-static bool plan_bytes(struct load_plan *p, struct span body, struct fail *f)
-{
-    struct fields fields = {0};
-    struct text bytes = {0};
-    bool is_good = true;
-    for (size_t i = 0; i < p->config.headers.count && is_good; i++)
-        is_good = field_add(&fields, p->config.headers.items[i], f);
-    if (is_good) {
-        text_addf(&bytes, "%s %s HTTP/1.1\r\n", p->method_text, p->url.target);
-        if (!fields.has_host)
-            text_addf(&bytes, "Host: %s\r\n", p->url.host_field);
-        text_add(&bytes, text_span(&fields.text));
-        if (!fields.has_content_type && looks_like_json(body))
-            text_add(&bytes, SPAN("Content-Type: application/json\r\n"));
-        if (wants_length(p, body))
-            text_addf(&bytes, "Content-Length: %zu\r\n", body.len);
-        text_add(&bytes, SPAN("\r\n"));
-        text_add(&bytes, body);
-    }
-    text_free(&fields.text);
-    p->request = bytes.data;
-    p->request_len = bytes.len;
-    return is_good;
-}
-
-static bool plan_request_bytes(struct load_plan *p, struct fail *f)
-{
-    const char *body = p->config.body;
-    if (!plan_method(p, f))
-        return false;
-    if (!body || body[0] != '@')
-        return plan_bytes(p, body ? span_of(body) : SPAN(""), f);
-    size_t len;
-    char *data = read_body(body + 1, &len, f);
-    bool is_good = data && plan_bytes(p, (struct span){data, len}, f);
+    bool is_good = plan_source(p, &from, &data, f) &&
+                   (p->config.requests_file ? plan_file(p, url, &from, f)
+                                            : plan_urls(p, url, &from, f)) &&
+                   plan_pipeline(p, f);
     free(data);
-    return is_good;
+    if (!is_good)
+        return false;
+    mix_shuffle(&p->mix, p->config.seed, p->config.pipeline);
+    plan_name(p);
+    return true;
+}
+
+/* --- which answers --- */
+
+static bool plan_expected(struct load_plan *p, struct fail *f)
+{
+    const char *at = p->config.expect_status;
+    p->has_expected_status = at;
+    for (unsigned status = 200; status < 300 && !at; status++)
+        p->is_expected[status] = true;
+    while (at) {
+        const char *comma = strchr(at, ',');
+        size_t len = comma ? (size_t)(comma - at) : strlen(at);
+        uint64_t status;
+        if (!num_get((struct span){at, len}, 599, &status) || status < 200)
+            return fail_set(f, EXIT_USAGE,
+                            "--expect-status expects a status from 200 to 599, or several such as "
+                            "200,201");
+        p->is_expected[status] = true;
+        at = comma ? comma + 1 : NULL;
+    }
+    return true;
 }
 
 /* --- how often --- */
@@ -244,9 +213,27 @@ static bool plan_clients(struct load_plan *p, struct fail *f)
     return true;
 }
 
+/* A search is a constant rate that changes from run to run. */
+static bool plan_find_max(struct load_plan *p, struct fail *f)
+{
+    struct load_config *c = &p->config;
+    if (c->rate > 0 || c->ramp || c->stages || c->clients || c->requests)
+        return fail_set(f, EXIT_USAGE,
+                        "--find-max finds the rate itself: leave --rate, --rps-ramp, --stages, "
+                        "--clients-ramp and -n out; --find-start says where to begin");
+    if (!c->probe_ns)
+        return fail_set(f, EXIT_USAGE, "--probe-time must be longer than nothing");
+    if (!expect_parse(c->find_max, &p->objective, f))
+        return fail_prefix(f, "--find-max");
+    c->rate = c->find_start;
+    return true;
+}
+
 static bool plan_model(struct load_plan *p, struct fail *f)
 {
     const struct load_config *c = &p->config;
+    if (c->find_max && !plan_find_max(p, f))
+        return false;
     bool has_rate = c->rate > 0;
     if (has_rate + !!c->ramp + !!c->stages + !!c->clients > 1)
         return fail_set(f, EXIT_USAGE,
@@ -430,6 +417,19 @@ static bool plan_connections(struct load_plan *p, struct fail *f)
     return true;
 }
 
+/* A closed connection keeps its port in TIME_WAIT for a minute, on loopback for a second. */
+static void warn_ports(const struct load_plan *p, unsigned ports)
+{
+    static const double TIME_WAIT_S = 60;
+    double window_s = fmin((double)p->window_ns / 1e9, TIME_WAIT_S);
+    double need = p->is_open ? (double)p->pace.total * window_s * 1e9 / (double)p->window_ns
+                             : (double)p->request_count;
+    if (need > ports)
+        log_line("--no-keepalive will use %.0f ports within a minute, of %u that there are: off "
+                 "loopback they may run out; widen net.ipv4.ip_local_port_range",
+                 need, ports);
+}
+
 /* Ports that this end of a connection to one address can have. */
 static bool plan_ports(const struct load_plan *p, struct fail *f)
 {
@@ -439,6 +439,8 @@ static bool plan_ports(const struct load_plan *p, struct fail *f)
         return true;
     bool is_known = fscanf(from, "%u %u", &low, &high) == 2 && high >= low;
     fclose(from);
+    if (is_known && !p->config.is_kept_alive)
+        warn_ports(p, high - low + 1);
     if (!is_known || p->connections <= high - low + 1)
         return true;
     return fail_set(f, EXIT_LACKING,
@@ -458,9 +460,8 @@ static bool plan_make(struct load_plan *p, const char *url, struct fail *f)
         return fail_prefix(f, "--expect");
     if (p->config.cores && !cpus_parse(p->config.cores, &p->cpus, f))
         return fail_prefix(f, "--cores");
-    if (url ? !url_parse(url, &p->url, f) : !plan_discover(p, f))
-        return false;
-    if (!plan_request_bytes(p, f) || !plan_ports(p, f) || !plan_address(p, f))
+    if (!plan_expected(p, f) || !plan_requests(p, url, f) || !plan_ports(p, f) ||
+        !plan_address(p, f))
         return false;
     plan_steps(p);
     return true;
@@ -482,8 +483,25 @@ void load_plan_free(struct load_plan *p)
         return;
     pace_free(&p->pace);
     free(p->steps);
-    free(p->request);
+    mix_free(&p->mix);
     free(p);
+}
+
+void load_plan_retime(struct load_plan *p, double rate, uint64_t length_ns)
+{
+    struct fail f;
+    p->config.rate = rate;
+    p->config.duration_ns = length_ns;
+    pace_free(&p->pace);
+    free(p->steps);
+    p->step_count = 0;
+    CHECK(plan_schedule(p, &f)); /* a constant rate needs no reading */
+    plan_steps(p);
+}
+
+double load_plan_rate_most(const struct load_plan *p)
+{
+    return RATE_PER_CONNECTION_MAX * p->connections;
 }
 
 void load_plan_pin(struct load_plan *p, const cpu_set_t *cpus)

@@ -6,6 +6,7 @@
 #include "http/http.h"
 #include "http/url.h"
 #include "load/load.h"
+#include "load/mix.h"
 #include "load/pace.h"
 #include "net/sock.h"
 
@@ -20,14 +21,14 @@ struct plan_step {
 
 struct load_plan {
     struct load_config config;
-    struct url url;
+    struct url url; /* of several requests: the host's */
     struct address addresses[PLAN_ADDRESSES_MAX];
     int address_count;
 
-    enum http_method method;
-    char method_text[16];
-    char *request; /* the bytes of every request */
-    size_t request_len;
+    struct mix mix;
+    char method_text[16];     /* of the only request; "mix of 3" */
+    bool is_expected[1000];   /* by status: such an answer is ok */
+    bool has_expected_status; /* any other is unexpected, else it is counted by its class */
 
     bool is_open;
     const char *model;           /* as in struct load_result */
@@ -39,9 +40,9 @@ struct load_plan {
     unsigned step_count;
     unsigned steps_alive; /* at most so many steps have requests under way at one time */
 
-    struct expectations expected; /* not judged */
-    uint64_t window_ns;           /* how long to send; UINT64_MAX: until the requests are used up */
-    uint64_t request_count;       /* closed loop with -n: exactly these; else 0 */
+    struct expectations expected, objective; /* --expect, --find-max; not judged */
+    uint64_t window_ns;     /* how long to send; UINT64_MAX: until the requests are used up */
+    uint64_t request_count; /* closed loop with -n: exactly these; else 0 */
     uint32_t connections, threads;
     cpu_set_t cpus; /* empty: not pinned */
 };
@@ -51,11 +52,6 @@ struct load_plan {
 static inline uint64_t plan_life_ns(const struct load_plan *p)
 {
     return 2 * p->config.timeout_ns + 2 * NS_PER_S;
-}
-
-static inline struct span plan_request(const struct load_plan *p)
-{
-    return (struct span){p->request, p->request_len};
 }
 
 #endif

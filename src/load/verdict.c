@@ -56,15 +56,21 @@ static void judge_connections(const struct verdict_facts *v, struct load_result 
 
 static void judge_schedule(const struct verdict_facts *v, struct load_result *r)
 {
-    char lag[UNITS_TEXT_BYTES], latency[UNITS_TEXT_BYTES];
-    if (!v->is_open)
-        return;
-    if (v->quoted_sent * 100 < v->quoted_due * SENT_PCT_MIN)
+    if (v->is_open && v->quoted_sent * 100 < v->quoted_due * SENT_PCT_MIN)
         reason(r, LOAD_INVALID,
                "only %.1f %% of the due requests were sent in time: all %u connections were busy "
                "or the client was too slow; lower the rate or raise -c",
                100.0 * (double)v->quoted_sent / (double)v->quoted_due, v->connections);
-    if (v->send_lag_p99_ns * 100 > v->latency_p99_ns * SEND_LAG_PCT_MAX && v->samples)
+}
+
+/* Asked last of those that make a result INVALID. */
+static void judge_lag(const struct verdict_facts *v, struct load_result *r)
+{
+    char lag[UNITS_TEXT_BYTES], latency[UNITS_TEXT_BYTES];
+    bool is_late = v->is_open && v->samples &&
+                   v->send_lag_p99_ns * 100 > v->latency_p99_ns * SEND_LAG_PCT_MAX;
+    r->is_only_late = is_late && r->verdict != LOAD_INVALID;
+    if (is_late)
         reason(r, LOAD_INVALID,
                "the client sent late: its send lag p99 of %s is above %d %% of the latency p99 "
                "of %s",
@@ -124,6 +130,7 @@ void verdict_reach(const struct verdict_facts *v, struct load_result *r)
     judge_connections(v, r);
     judge_schedule(v, r);
     judge_counting(v, r);
+    judge_lag(v, r);
     judge_client(v, r);
     judge_samples(v, r);
 }

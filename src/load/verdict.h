@@ -34,7 +34,7 @@ struct verdict_facts {
     uint64_t ended; /* requests that these two rest on */
 };
 
-/* Fills r->verdict, r->reasons and r->reason_count: INVALID reasons first. */
+/* Fills r->verdict, r->is_only_late, r->reasons and r->reason_count: INVALID reasons first. */
 void verdict_reach(const struct verdict_facts *v, struct load_result *r);
 
 #endif

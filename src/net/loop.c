@@ -67,10 +67,12 @@ static uint64_t wait_until(struct loop *l)
 
 void loop_turn(struct loop *l, uint64_t wait_ns)
 {
-    run_deferred(l);
-    timers_run(&l->timers, l->now_ns);
-    for (struct loop_hook *h = l->hooks; h; h = h->next)
-        h->before_submit(h);
+    if (!l->ring.is_behind) {
+        run_deferred(l);
+        timers_run(&l->timers, l->now_ns);
+        for (struct loop_hook *h = l->hooks; h; h = h->next)
+            h->before_submit(h);
+    }
     if (l->deferred || l->is_stopping)
         wait_ns = 0;
     if (wait_ns) {
@@ -127,7 +129,9 @@ void loop_post(struct loop *l, struct task *t)
                                                   memory_order_relaxed));
     if (!top) {
         uint64_t one = 1;
-        CHECK(write(l->wake_fd, &one, sizeof one) == sizeof one);
+        if (write(l->wake_fd, &one, sizeof one) != sizeof one)
+            fail_end(EXIT_FAILED, "a thread could not be woken (write to an eventfd: %s)",
+                     strerror(errno));
     }
 }
 

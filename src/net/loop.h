@@ -1,6 +1,7 @@
 /* One thread's event loop: its ring, its deadlines, what other threads posted to it, and what was
  * put off to the next turn. A turn: run what is due, let the hooks queue their sends, then one
- * enter into the kernel, then the completions. */
+ * enter into the kernel, then the completions. While the ring is behind, a turn only enters and
+ * completes: whoever put something off until his send is certain is not called before it is. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 

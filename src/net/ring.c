@@ -128,6 +128,14 @@ void ring_close(struct ring *r)
 
 /* --- a turn --- */
 
+/* -ETIME and -EINTR are ends of a wait; -EAGAIN and -EBUSY leave entries queued for the next turn. */
+static void check_entered(int result)
+{
+    if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY)
+        fail_end(EXIT_FAILED, "the kernel refuses to go on with an io_uring (io_uring_enter: %s)",
+                 strerror(-result));
+}
+
 void ring_enter(struct ring *r, uint64_t wait_ns)
 {
     struct io_uring_cqe *cqe;
@@ -147,12 +155,11 @@ void ring_enter(struct ring *r, uint64_t wait_ns)
                                          .tv_nsec = (long long)(wait_ns % NS_PER_S)};
         result = io_uring_submit_and_wait_timeout(&r->uring, &cqe, count, &time, NULL);
     }
-    /* -ETIME and -EINTR are ends of a wait; -EAGAIN and -EBUSY leave entries queued for the next
-     * turn. */
-    CHECK(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
-          result == -EBUSY);
+    check_entered(result);
+    r->is_behind = io_uring_sq_ready(&r->uring) || io_uring_cq_has_overflow(&r->uring);
     r->turns++;
-    stage_flip(r);
+    if (!r->is_behind)
+        stage_flip(r);
 }
 
 static struct op *op_of(struct ring *r, const struct io_uring_cqe *cqe)
@@ -217,8 +224,7 @@ static struct io_uring_sqe *next_sqe(struct ring *r)
      * holds back as soon as there is room, which this turn makes; until then there is nothing to do
      * but ask again. */
     while (!sqe) {
-        int result = io_uring_submit(&r->uring);
-        CHECK(result >= 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
+        check_entered(io_uring_submit(&r->uring));
         sqe = io_uring_get_sqe(&r->uring);
     }
     return sqe;
@@ -333,12 +339,9 @@ void ring_close_fd(struct ring *r, int fd)
 /* --- staging --- */
 
 /* What was staged before the last enter is kept for one more turn, in which its failures are told.
- * Entries that the kernel has not taken yet, or completions that it holds back, put the change off.
  */
 static void stage_flip(struct ring *r)
 {
-    if (io_uring_sq_ready(&r->uring) || io_uring_cq_has_overflow(&r->uring))
-        return;
     r->filling ^= 1;
     struct stage *s = &r->stage[r->filling];
     unsigned kept = 0;

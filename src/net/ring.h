@@ -61,6 +61,8 @@ struct ring {
     unsigned filling;
     unsigned gather_count; /* see ring_gather() */
     uint64_t gather_ns;
+    bool is_behind; /* the last ring_enter() left entries or completions with the kernel: what was
+                       queued is not certain yet, and nothing more may be sent */
     uint64_t ops_in_kernel;
     uint64_t turns, completions, stale, overflows; /* counters, for reports */
 };
@@ -108,7 +110,7 @@ static inline bool ring_more(unsigned flags)
 }
 
 /* Sends without waiting, in the kernel's submission path. Success posts no completion and is
- * certain once the following ring_enter() has returned; only failure calls `done`:
+ * certain once the following ring_enter() has returned and the ring is not behind; only failure calls `done`:
  * res is the number of bytes that did fit (short), or -EAGAIN if none did, or another error. Does
  * not set op->in_kernel, and the op must not be used for another send until the turn after. `bytes`
  * must stay until then: use ring_stage(), or memory that never changes. (MSG_DONTWAIT makes the

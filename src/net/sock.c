@@ -184,7 +184,11 @@ static int listen_one(struct address *a, bool share, int backlog, struct fail *f
     }
     if (family != AF_UNIX && !address_port(a)) {
         a->len = sizeof a->sa;
-        CHECK(getsockname(fd, &a->sa.any, &a->len) == 0);
+        if (getsockname(fd, &a->sa.any, &a->len)) {
+            fail_listen(a, f);
+            close(fd);
+            return -1;
+        }
     }
     return fd;
 }

@@ -168,6 +168,47 @@ static json_t *clients_json(const struct clients_ramp *c)
     return to;
 }
 
+static json_t *probe_json(const struct find_max_probe *p)
+{
+    json_t *to = json_object();
+    put(to, "rate", json_real(p->rate));
+    put(to, "length_s", json_real(p->length_s));
+    put(to, "confirmation", json_boolean(p->is_confirmation));
+    put(to, "held", json_boolean(p->is_held));
+    put(to, "rps", json_real(p->rps));
+    put(to, "availability", json_real(p->availability));
+    put(to, "p50_us", microseconds(p->p50_ns));
+    put(to, "p99_us", microseconds(p->p99_ns));
+    put(to, "broke", p->is_held ? json_null() : json_string(p->broke));
+    return to;
+}
+
+static const char find_max_method[] =
+    "doubling, then 5 bisections to 3 % by short runs; 3 longer runs in a row at the median of "
+    "their "
+    "ends confirm it; the interval is Student's t over the logarithms of the ends";
+
+static json_t *find_max_json(const struct find_max *m)
+{
+    json_t *to = json_object(), *probes = json_array(), *ends = json_array();
+    for (unsigned i = 0; i < m->search.end_count; i++)
+        CHECK(json_array_append_new(ends, json_real(m->search.ends[i])) == 0);
+    for (unsigned i = 0; i < m->probe_count; i++)
+        CHECK(json_array_append_new(probes, probe_json(&m->probes[i])) == 0);
+    put(to, "objective", expectations_json(&m->objective));
+    put(to, "max_rps", json_real(m->rate));
+    put(to, "interval_rps", m->low > 0 ? json_pack("[f, f]", m->low, m->high) : json_null());
+    put(to, "confidence", json_real(0.95));
+    put(to, "method", json_string(find_max_method));
+    put(to, "bisection_ends_rps", ends);
+    put(to, "confirmations", json_integer(m->rate > 0 ? SEARCH_CONFIRMATIONS : 0));
+    put(to, "client_was_limit", json_boolean(m->search.is_capped));
+    put(to, "broke_at_rps", m->broke ? json_real(m->broke->rate) : json_null());
+    put(to, "broke_first", m->broke ? json_string(m->broke->broke) : json_null());
+    put(to, "probes", probes);
+    return to;
+}
+
 static json_t *target_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
@@ -182,6 +223,9 @@ static json_t *target_json(const struct result_target *t)
     put(to, "seed", json_integer(r->seed));
     put(to, "clients_ramp", clients_json(&r->clients));
     put(to, "timeout_s", json_real((double)r->timeout_ns / 1e9));
+    put(to, "keepalive", json_boolean(r->is_kept_alive));
+    put(to, "pipeline", json_integer(r->pipeline));
+    put(to, "connections_made", count(r->connections_made));
     put(to, "requests", requests_json(r));
     put(to, "received_bytes", count(r->counts.received_bytes));
     put(to, "duration_s", json_real(r->duration_s));
@@ -198,6 +242,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "server_cpu_us_per_request", number(t->server_cpu_us_per_request));
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
+    put(to, "find_max", t->find_max ? find_max_json(t->find_max) : json_null());
     put(to, "series", result_series_json(r));
     return to;
 }

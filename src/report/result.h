@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/fail.h"
+#include "load/find_max.h"
 #include "load/load.h"
 
 /* One contestant's part, and what only the one who ran it knows. */
@@ -16,6 +17,7 @@ struct result_target {
     const char *name;
     const struct load_result *load;
     double server_cpu_us_per_request; /* NAN: unknown */
+    const struct find_max *find_max;  /* NULL: `load` is no search's last run */
 };
 
 struct result {
@@ -43,6 +45,9 @@ bool result_dump(const struct result *r, FILE *to, struct fail *f) MUST_USE;
 /* The summary for a person: the first line is the one that matters; fits one screen. `color` when
  * the stream is a terminal and NO_COLOR is unset. */
 void result_print(const struct result *r, FILE *to, bool color);
+
+/* The line of one run of a search. */
+void result_print_probe(const struct find_max_probe *p, FILE *to);
 
 /* The line of one second, for standard error while a run goes on. */
 void result_print_second(const struct load_second *s, FILE *to);

@@ -1,4 +1,4 @@
-/* One line per second: what was wanted, what came, how slow, what failed, how hard the client
+/* One line per second or per run of a search: what was wanted, what came, how slow, what failed, how hard the client
  * worked. The first is headed. */
 #include "report/result.h"
 
@@ -31,4 +31,13 @@ void result_print_second(const struct load_second *s, FILE *to)
             units_latency_text(s->p99_ns, p99), units_latency_text(s->max_ns, max),
             failed(&s->counts), s->in_flight, s->clients ? s->clients : s->backlog,
             s->client_cpu_pct);
+}
+
+void result_print_probe(const struct find_max_probe *p, FILE *to)
+{
+    char p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES];
+    fprintf(to, "%10.0f/s  %-7s  ok %10.0f/s  p50 %9s  p99 %9s  availability %7.3f %%  %s%s\n",
+            p->rate, p->is_confirmation ? "confirm" : "try", p->rps,
+            units_latency_text(p->p50_ns, p50), units_latency_text(p->p99_ns, p99),
+            p->availability * 100, p->is_held ? "holds" : "breaks: ", p->broke);
 }

@@ -9,7 +9,15 @@
 #include "base/text.h"
 #include "base/units.h"
 
-enum { BAR_COUNT = 8, BAR_WIDTH = 40, LABEL_WIDTH = 12 };
+enum {
+    BARS_MIN = 3,
+    BARS_MAX = 8,
+    BAR_WIDTH = 40,
+    LABEL_WIDTH = 10,
+    COLUMN_WIDTH = 8,
+    PAGE_WIDTH = 80,
+    PAGE_LINES = 23, /* of 24: the last is the prompt */
+};
 
 static const char *const verdict_names[] = {"VALID", "SUSPECT", "INVALID"};
 
@@ -98,8 +106,9 @@ static void print_headline(const struct page *p, const struct load_result *r)
 static void print_load(const struct page *p, const struct load_result *r)
 {
     char target[32], timeout[UNITS_TEXT_BYTES];
-    fprintf(p->to, "%s%-*s%s%s %s, %s", begin(p, FAINT), LABEL_WIDTH, "load", end(p), r->method,
-            r->url,
+    fprintf(p->to, "%s%-*s%s%s %s\n", begin(p, FAINT), LABEL_WIDTH, "load", end(p), r->method,
+            r->url);
+    fprintf(p->to, "%-*s%s", LABEL_WIDTH, "",
             r->is_open        ? r->model
             : r->clients.pods ? "clients ramp"
                               : "closed loop");
@@ -107,8 +116,13 @@ static void print_load(const struct page *p, const struct load_result *r)
         fprintf(p->to, " poisson");
     if (!isnan(r->target_rps))
         fprintf(p->to, " %s/s", rate(r->target_rps, target));
-    fprintf(p->to, ", %.4g s, %u connection%s, %u thread%s, timeout %s\n", r->duration_s,
-            r->connections, r->connections == 1 ? "" : "s", r->threads, r->threads == 1 ? "" : "s",
+    fprintf(p->to, ", %.4g s, %u connection%s", r->duration_s, r->connections,
+            r->connections == 1 ? "" : "s");
+    if (r->pipeline > 1)
+        fprintf(p->to, " with %u in flight", r->pipeline);
+    if (!r->is_kept_alive)
+        fprintf(p->to, ", one for each request");
+    fprintf(p->to, ", %u thread%s, timeout %s\n", r->threads, r->threads == 1 ? "" : "s",
             units_duration_text(r->timeout_ns, timeout));
 }
 
@@ -148,60 +162,58 @@ static void print_requests(const struct page *p, const struct load_result *r)
 
 static void print_distribution(const struct page *p, const char *label, const struct hist *h)
 {
-    static const double percents[] = {50, 75, 90, 95, 99, 99.9};
+    static const double percents[] = {50, 90, 95, 99, 99.9};
     char shown[UNITS_TEXT_BYTES];
-    fprintf(p->to, "%s%-*s%s%9s", begin(p, FAINT), LABEL_WIDTH, label, end(p),
+    fprintf(p->to, "%s%-*s%s%*s", begin(p, FAINT), LABEL_WIDTH, label, end(p), COLUMN_WIDTH,
             units_latency_text(h->count ? h->min : 0, shown));
-    fprintf(p->to, "%9s", units_latency_text((uint64_t)hist_mean(h), shown));
+    fprintf(p->to, "%*s", COLUMN_WIDTH, units_latency_text((uint64_t)hist_mean(h), shown));
     for (unsigned i = 0; i < sizeof percents / sizeof *percents; i++) {
         /* a percentile with no sample above it would be the maximum under another name */
         bool is_known = (double)h->count * (100 - percents[i]) >= 100;
-        fprintf(p->to, "%9s",
+        fprintf(p->to, "%*s", COLUMN_WIDTH,
                 is_known ? units_latency_text(hist_percentile(h, percents[i]), shown) : "-");
     }
-    fprintf(p->to, "%9s\n", units_latency_text(h->max, shown));
+    fprintf(p->to, "%*s\n", COLUMN_WIDTH, units_latency_text(h->max, shown));
 }
 
 static void print_distributions(const struct page *p, const struct load_result *r)
 {
-    static const char *const heads[] = {"min", "mean", "p50",   "p75", "p90",
-                                        "p95", "p99",  "p99.9", "max"};
+    static const char *const heads[] = {"min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"};
     fprintf(p->to, "\n%*s", LABEL_WIDTH, "");
     for (unsigned i = 0; i < sizeof heads / sizeof *heads; i++)
-        fprintf(p->to, "%s%9s%s", begin(p, FAINT), heads[i], end(p));
+        fprintf(p->to, "%s%*s%s", begin(p, FAINT), COLUMN_WIDTH, heads[i], end(p));
     fprintf(p->to, "\n");
     print_distribution(p, "latency", r->quoted_latency);
     if (!r->is_open)
         return;
-    print_distribution(p, "service time", r->quoted_service);
+    print_distribution(p, "service", r->quoted_service);
     print_distribution(p, "send lag", r->send_lag);
 }
 
 /* Bars of equal width on a logarithmic axis, from the minimum to the p99.9 or so. */
-static void print_bars(const struct page *p, const struct hist *h)
+static void print_bars(const struct page *p, const struct hist *h, unsigned bars)
 {
-    if (h->count < BAR_COUNT)
+    if (h->count < bars)
         return;
     double low = log((double)(h->min ? h->min : 1)), high = log((double)(h->max + 1));
-    uint64_t below[BAR_COUNT + 1], most = 1;
+    uint64_t below[BARS_MAX + 1], most = 1;
     below[0] = 0;
-    for (unsigned i = 1; i <= BAR_COUNT; i++) {
-        double edge = exp(low + (high - low) * i / BAR_COUNT);
-        below[i] = i == BAR_COUNT ? h->count : hist_count_below(h, (uint64_t)edge);
+    for (unsigned i = 1; i <= bars; i++) {
+        double edge = exp(low + (high - low) * i / bars);
+        below[i] = i == bars ? h->count : hist_count_below(h, (uint64_t)edge);
         if (below[i] - below[i - 1] > most)
             most = below[i] - below[i - 1];
     }
     fprintf(p->to, "\n");
-    for (unsigned i = 1; i <= BAR_COUNT; i++) {
+    for (unsigned i = 1; i <= bars; i++) {
         static const char full[] = "########################################";
         uint64_t count = below[i] - below[i - 1];
         int width = (int)((count * BAR_WIDTH + most - 1) / most);
         char edge[UNITS_TEXT_BYTES], shown[32];
-        double at = exp(low + (high - low) * i / BAR_COUNT);
+        double at = exp(low + (high - low) * i / bars);
         fprintf(p->to, "%s<= %9s%s %s%.*s%s%*s %s\n", begin(p, FAINT),
-                units_latency_text(i == BAR_COUNT ? h->max : (uint64_t)at, edge), end(p),
-                begin(p, GOOD), width, full, end(p), BAR_WIDTH - width, "",
-                count ? grouped(count, shown) : "");
+                units_latency_text(i == bars ? h->max : (uint64_t)at, edge), end(p), begin(p, GOOD),
+                width, full, end(p), BAR_WIDTH - width, "", count ? grouped(count, shown) : "");
     }
 }
 
@@ -210,18 +222,51 @@ static void print_bars(const struct page *p, const struct hist *h)
 static void print_client(const struct page *p, const struct load_result *r)
 {
     char lag[UNITS_TEXT_BYTES];
-    fprintf(p->to, "\n%s%-*s%s%.0f %% of a core", begin(p, FAINT), LABEL_WIDTH, "client", end(p),
+    fprintf(p->to, "%s%-*s%s%.0f %% of a core", begin(p, FAINT), LABEL_WIDTH, "client", end(p),
             r->client_cpu_pct);
     if (r->is_open)
         fprintf(p->to, ", send lag p99 %s", units_latency_text(r->send_lag_p99_ns, lag));
     fprintf(p->to, "\n");
 }
 
+/* Breaks between words, at the page's edge. */
+static void print_wrapped(const struct page *p, const char *text)
+{
+    size_t room = PAGE_WIDTH - LABEL_WIDTH, len = strlen(text);
+    while (len > room) {
+        size_t cut = room;
+        while (cut && text[cut] != ' ')
+            cut--;
+        cut = cut ? cut : room;
+        fprintf(p->to, "%.*s\n%-*s", (int)cut, text, LABEL_WIDTH, " ");
+        text += cut + (text[cut] == ' ');
+        len = strlen(text);
+    }
+    fprintf(p->to, "%s\n", text);
+}
+
 static void print_reasons(const struct page *p, const struct load_result *r)
 {
-    for (unsigned i = 0; i < r->reason_count; i++)
-        fprintf(p->to, "%s%-*s%s%s\n", begin(p, verdict_shade(r)), LABEL_WIDTH,
-                i ? "" : verdict_names[r->verdict], end(p), r->reasons[i]);
+    for (unsigned i = 0; i < r->reason_count; i++) {
+        fprintf(p->to, "%s%-*s%s", begin(p, verdict_shade(r)), LABEL_WIDTH,
+                i ? "" : verdict_names[r->verdict], end(p));
+        print_wrapped(p, r->reasons[i]);
+    }
+}
+
+/* As many as leave room on the page for all the rest. */
+static unsigned bars_that_fit(const struct result *r, const struct result_target *t)
+{
+    enum { ALWAYS = 10 }; /* headline, load (2), requests, heads, latency, client, blank lines */
+    const struct load_result *l = t->load;
+    unsigned lines = ALWAYS + (l->is_open ? 2 : 0) +
+                     (l->counts.ok < l->counts.sent + l->counts.unsent) +
+                     !isnan(t->server_cpu_us_per_request) + !!r->pinning + (r->store && r->cache) +
+                     l->expected.count;
+    for (unsigned i = 0; i < l->reason_count; i++)
+        lines += 1 + (unsigned)strlen(l->reasons[i]) / (PAGE_WIDTH - LABEL_WIDTH);
+    unsigned left = lines < PAGE_LINES ? PAGE_LINES - lines : 0;
+    return left < BARS_MIN ? BARS_MIN : left > BARS_MAX ? BARS_MAX : left;
 }
 
 static void print_expectations(const struct page *p, const struct load_result *r)
@@ -235,13 +280,40 @@ static void print_expectations(const struct page *p, const struct load_result *r
     }
 }
 
+/* The answer of a search; what follows it is the last run at that rate. */
+static void print_find_max(const struct page *p, const struct find_max *m)
+{
+    char shown[32], low[32], high[32], text[EXPECT_TEXT_BYTES];
+    if (m->rate > 0)
+        fprintf(p->to, "%s%s requests/s%s hold", begin(p, BOLD), rate(m->rate, shown), end(p));
+    else
+        fprintf(p->to, "%sno rate was %s%s at which", begin(p, BAD),
+                m->is_interrupted ? "confirmed" : "found", end(p));
+    for (unsigned i = 0; i < m->objective.count; i++)
+        fprintf(p->to, "%s %s", i ? "," : "", expect_text(&m->objective.items[i], text));
+    if (m->rate <= 0)
+        fprintf(p->to, m->objective.count == 1 ? " holds" : " hold");
+    if (m->low > 0)
+        fprintf(p->to, "; 95 %% interval %s to %s/s", rate(m->low, low), rate(m->high, high));
+    fprintf(p->to, "\n");
+    if (m->broke)
+        fprintf(p->to, "%s%-*s%sat %s/s: %s\n", begin(p, FAINT), LABEL_WIDTH, "broke first", end(p),
+                rate(m->broke->rate, shown), m->broke->broke);
+    else if (m->search.is_capped)
+        fprintf(p->to, "%s%-*s%snothing: more over these connections cannot be asked for\n",
+                begin(p, FAINT), LABEL_WIDTH, "broke first", end(p));
+    fprintf(p->to, "\n");
+}
+
 static void print_one(const struct page *p, const struct result *r, const struct result_target *t)
 {
+    if (t->find_max)
+        print_find_max(p, t->find_max);
     print_headline(p, t->load);
     print_load(p, t->load);
     print_requests(p, t->load);
     print_distributions(p, t->load);
-    print_bars(p, t->load->quoted_latency);
+    print_bars(p, t->load->quoted_latency, bars_that_fit(r, t));
     print_client(p, t->load);
     if (!isnan(t->server_cpu_us_per_request))
         fprintf(p->to, "%s%-*s%s%.2f us of CPU per request\n", begin(p, FAINT), LABEL_WIDTH,

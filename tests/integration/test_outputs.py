@@ -13,8 +13,8 @@ from test_load import IUBENCH, answer, load, serve, slow, sometimes, status  # n
 # --- --expect ---
 
 def test_expectations_met(serve, load):
-    result = load("--rate", "200", "-d", "1s", "--expect", "p99<5s, availability>=99.9%,rps>=100",
-                  serve(slow(0.05)).url)
+    result = load("-n", "400", "-c", "4", "--expect", "p99<5s, availability>=99.9%,rps>=10",
+                  serve(answer).url)
     assert result["exit"] == 0
     assert [e["met"] for e in result["expectations"]] == [True] * 3
     assert result["expectations"][1] == {"text": "availability >= 99.9 %", "metric": "availability",
@@ -107,8 +107,12 @@ def test_interval_log_is_read_by_the_reference(serve, load, tmp_path, words):
             result["histograms"]["latency" if tag == "latency" else "service_time"])
         assert sums[tag].get_total_count() == result[key]["count"] == whole.get_total_count()
         for name, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("p999", 99.9)):
-            ours = min(sums[tag].get_value_at_percentile(percent), result[key]["max"] * 1000)
-            assert ours == pytest.approx(result[key][name] * 1000, abs=1), (tag, name)
+            theirs = sums[tag].get_value_at_percentile(percent)
+            assert theirs == whole.get_value_at_percentile(percent)
+            # it rounds a rank that is not whole to the nearest, we round it up: the next sample
+            one = 100 / whole.get_total_count()
+            above = sums[tag].get_value_at_percentile(min(100, percent + one))
+            assert theirs - 1 <= result[key][name] * 1000 <= above + 1, (tag, name)
 
 
 def test_interrupted_log_is_whole(serve, tmp_path):

@@ -228,7 +228,7 @@ static void sock_close(struct fake_sock *s)
     k.fds[s->fd - FD_FIRST] = NULL;
     s->fd = -1;
     s->is_closed = true;
-    if (s->arriving.len && !s->is_reset) {
+    if ((s->arriving.len || s->is_forgotten) && !s->is_reset) {
         sock_reset(s);
         bytes_free(&s->leaving);
     }
@@ -320,6 +320,7 @@ int __real_close(int fd);
 int __wrap_close(int fd);
 int __wrap_shutdown(int fd, int how);
 int __wrap_sock_open(const struct address *a);
+void __wrap_sock_forget(int fd);
 uint64_t __wrap_clock_ns(void);
 int64_t __wrap_clock_wall_us(void);
 void __wrap_log_line(const char *format, ...);
@@ -365,6 +366,11 @@ int __wrap_sock_open(const struct address *a)
     if (fake_chance(k.faults.open_fails))
         return -EMFILE;
     return fd_give(sock_make());
+}
+
+void __wrap_sock_forget(int fd)
+{
+    sock_of(fd)->is_forgotten = true;
 }
 
 uint64_t __wrap_clock_ns(void)
@@ -786,8 +792,9 @@ static unsigned lend(struct span bytes)
 static void step_recv(struct ring *r, struct entry *e)
 {
     struct fake_sock *s = e->sock;
-    if (e->is_cancelled && fake_chance(40000)) {
-        step_done(e, -ECANCELED, 0);
+    if (e->is_cancelled && !fake_chance(2000)) { /* soon, mostly without another arrival */
+        if (fake_chance(10000))
+            step_done(e, -ECANCELED, 0);
     } else if (!s->is_reset && fake_chance(k.faults.recv_lost)) {
         s->is_faulted = true;
         sock_reset(s);
@@ -871,7 +878,7 @@ static void step(struct ring *r, struct entry *e)
 
 static void complete_some(struct ring *r)
 {
-    unsigned tries = 2 * k.live_count;
+    unsigned tries = 2 * k.live_count + (unsigned)rng_below(&k.rng, 16);
     while (tries-- && k.live_count) {
         struct entry *e = &k.live[rng_below(&k.rng, k.live_count)];
         if (may_go_on(e) && !fake_chance(k.faults.laziness))

@@ -2,7 +2,7 @@
  * plays, and a clock that jumps. Everything that a real kernel may do in any order it does in an
  * order that a seed decides, so that a seed replays a run exactly. One such kernel per process.
  *
- * It is linked in place of net/ring.o; close(2), shutdown(2), sock_open(), the clocks and
+ * It is linked in place of net/ring.o; close(2), shutdown(2), sock_open(), sock_forget(), the clocks and
  * log_line() are wrapped by the linker (see the Makefile). What the contract of net/ring.h forbids
  * its users fails the test: a close with operations in the kernel, a send whose bytes change, an
  * owner reused while the kernel has an operation of it, staged or lent memory touched too late (it
@@ -50,9 +50,10 @@ struct fake_sock {
     struct bytes leaving; /* us to the peer, not yet read by it */
     uint64_t sent;        /* bytes that were ever put there */
     bool is_shut_write, is_shut_read;
-    bool is_closed;  /* by us */
-    bool is_reset;   /* by whomever: every operation fails from now on */
-    bool is_faulted; /* a fault of fake_faults ended or will end it */
+    bool is_forgotten; /* closing it resets */
+    bool is_closed;    /* by us */
+    bool is_reset;     /* by whomever: every operation fails from now on */
+    bool is_faulted;   /* a fault of fake_faults ended or will end it */
 
     unsigned queued, in_kernel; /* operations */
     struct fake_sock *next_in_backlog;

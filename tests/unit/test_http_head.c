@@ -577,8 +577,8 @@ static void test_many_fields(void **state)
     struct http_head h = {0};
     (void)state;
     size_t len = (size_t)snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\n");
-    for (int i = 1; i < defaults.fields; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "X%d: y\r\n", i);
+    for (unsigned i = 1; i < defaults.fields; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "X%u: y\r\n", i);
     memcpy(text + len, "\r\n", 2);
     assert_int_equal(feed(http_request_head, &h, (struct span){text, len}, len + 2, &defaults),
                      (int)len + 2);

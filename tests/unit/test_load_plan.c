@@ -28,8 +28,8 @@ static struct load_plan *planned(const struct load_config *config)
 static void expect_request(const struct load_config *config, const char *bytes)
 {
     struct load_plan *p = planned(config);
-    assert_int_equal(p->request_len, strlen(bytes));
-    assert_memory_equal(p->request, bytes, p->request_len);
+    assert_int_equal(p->mix.literal_len, strlen(bytes));
+    assert_memory_equal(p->mix.literal, bytes, p->mix.literal_len);
     load_plan_free(p);
 }
 
@@ -91,7 +91,8 @@ static void test_body_file(void **state)
     snprintf(at, sizeof at, "@%s", path);
     c.body = at;
     struct load_plan *p = planned(&c);
-    assert_memory_equal(p->request + p->request_len - (sizeof body - 1), body, sizeof body - 1);
+    assert_memory_equal(p->mix.literal + p->mix.literal_len - (sizeof body - 1), body,
+                        sizeof body - 1);
     load_plan_free(p);
     unlink(path);
     expect_refusal(&c, EXIT_USAGE, "body file");

@@ -92,6 +92,10 @@ static void test_send_lag(void **state)
     expect(&v, LOAD_VALID, NULL);
     v.send_lag_p99_ns = 1000001;
     expect(&v, LOAD_INVALID, "sent late");
+    assert_true(judged(&v).is_only_late);
+    v.opened_most = 63;
+    assert_false(judged(&v).is_only_late);
+    v.opened_most = 64;
     v.latency_p99_ns = 200000;
     v.send_lag_p99_ns = 20000;
     expect(&v, LOAD_VALID, NULL);
