@@ -58,8 +58,8 @@ struct server_conn {
     bool is_paused;      /* reading was stopped: too much input kept */
     bool is_at_end;      /* the client sent its end of stream */
     bool is_head_request, is_old, is_last;
-    bool is_chunked;      /* the streamed reply is */
-    bool wants_writable;  /* a streamed reply waits until more may be written */
+    bool is_chunked;     /* the streamed reply is */
+    bool wants_writable; /* a streamed reply waits until more may be written */
     uint16_t stream_status;
     bool is_abandoned; /* the request whose reply is due, and counted as such */
     uint32_t requests;
@@ -184,7 +184,8 @@ static void accept_failed(struct server *s, int error)
         s->accept_logged_ns = s->loop->now_ns;
     }
     s->accept_timer.due = accept_again;
-    timer_set(&s->loop->timers, &s->accept_timer, s->loop->now_ns + s->accept_retry_ns);
+    if (!timer_set(&s->loop->timers, &s->accept_timer, s->loop->now_ns + s->accept_retry_ns))
+        accept_arm(s); /* without a pause, rather than never again */
     s->accept_retry_ns *= 2;
     if (s->accept_retry_ns > ACCEPT_RETRY_MAX_NS)
         s->accept_retry_ns = ACCEPT_RETRY_MAX_NS;

@@ -43,6 +43,8 @@ static void fetch_refused(struct fetch *f, enum proxy_outcome outcome)
     struct span none = {0};
     if (outcome == PROXY_TIMEOUT)
         server_reply_error(f->conn, 504, none, "the upstream did not answer in time");
+    else if (outcome == PROXY_NO_MEMORY)
+        server_reply_error(f->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
     else if (outcome == PROXY_REFUSED)
         server_reply_error(f->conn, 502, none, "the upstream refused the connection");
     else
@@ -57,9 +59,10 @@ static void fetch_done(void *arg, enum proxy_outcome outcome, struct span type, 
     if (f->is_relayed)
         server_stream_end(f->conn, outcome == PROXY_OK);
     else if (outcome == PROXY_OK)
-        server_reply(f->conn, &(struct server_reply){.status = 200,
-                                                     .type = type.len ? type : SPAN("application/json"),
-                                                     .body = body});
+        server_reply(f->conn,
+                     &(struct server_reply){.status = 200,
+                                            .type = type.len ? type : SPAN("application/json"),
+                                            .body = body});
     else
         fetch_refused(f, outcome);
     free(f);

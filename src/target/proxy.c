@@ -24,7 +24,7 @@ struct proxy_fetch {
     void *arg;
     enum proxy_outcome outcome;
     bool is_retried, is_queued;
-    bool is_relayed;       /* begun() was told */
+    bool is_relayed; /* begun() was told */
     uint16_t status;
     uint64_t length;
     struct bytes body;
@@ -148,7 +148,8 @@ static void fetch_queue(struct proxy_fetch *f)
     f->next = NULL;
     *p->queue_end = f;
     p->queue_end = &f->next;
-    timer_set(&p->loop->timers, &f->timer, f->deadline_ns);
+    if (!timer_set(&p->loop->timers, &f->timer, f->deadline_ns))
+        fetch_end(f, PROXY_NO_MEMORY);
 }
 
 /* The one used last. One that is closing already, its end not yet told, is passed over. */
@@ -171,8 +172,13 @@ static void fetch_begin(struct proxy_fetch *f)
         link_start(l, f);
         return;
     }
-    if (p->open >= p->config.connections || !(l = link_new(p))) {
+    if (p->open >= p->config.connections) {
         fetch_queue(f);
+        return;
+    }
+    l = link_new(p);
+    if (!l) {
+        fetch_end(f, PROXY_NO_MEMORY);
         return;
     }
     p->open++;
@@ -225,7 +231,8 @@ static void link_head(struct client *c, const struct http_head *head, const char
     f->type_len = type.len < TYPE_BYTES ? (uint8_t)type.len : 0;
     memcpy(f->type, type.data, f->type_len);
     f->status = head->status;
-    f->length = head->has_length && !head->has_chunked ? head->content_length : PROXY_LENGTH_UNKNOWN;
+    f->length = head->has_length && !head->has_chunked ? head->content_length
+                                                       : PROXY_LENGTH_UNKNOWN;
 }
 
 /* What is too large to be held is relayed from here on; the deadline is then between its pieces. */

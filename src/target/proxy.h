@@ -16,6 +16,7 @@ enum proxy_outcome {
     PROXY_REFUSED,   /* no connection could be made: 502 */
     PROXY_BAD,       /* a reply that is not HTTP, not 200, too large, or cut short: 502 */
     PROXY_TIMEOUT,   /* 504 */
+    PROXY_NO_MEMORY, /* ours: 503 */
     PROXY_CANCELLED, /* proxy_cancel() */
 };
 
@@ -36,7 +37,8 @@ struct proxy_config {
     const struct url *url;           /* borrowed */
     const struct address *addresses; /* tried in turn, one a connection; borrowed */
     unsigned address_count;
-    uint64_t timeout_ns; /* from proxy_fetch() to the answer; of a relayed one, between its pieces */
+    uint64_t
+        timeout_ns; /* from proxy_fetch() to the answer; of a relayed one, between its pieces */
     uint32_t connections; /* at once; a fetch that finds none free waits */
     uint32_t hold_bytes;
 };
@@ -45,7 +47,8 @@ struct proxy_config {
 struct proxy *proxy_new(struct loop *loop, const struct proxy_config *config);
 
 /* NULL if memory is out, and nothing is told. */
-struct proxy_fetch *proxy_fetch(struct proxy *p, const struct proxy_events *events, void *arg) MUST_USE;
+struct proxy_fetch *proxy_fetch(struct proxy *p, const struct proxy_events *events,
+                                void *arg) MUST_USE;
 
 /* More is wanted again, after begun() or more() returned false. */
 void proxy_go_on(struct proxy_fetch *fetch);

@@ -33,6 +33,8 @@ struct target *target_start(const struct target_config *config, struct fail *f)
     struct target *t = mem_need(1, sizeof *t);
     t->config = *config;
     pthread_mutex_init(&t->lock, NULL);
+    t->insert_latency = hist_new();
+    t->set_latency = hist_new();
     t->started_us = clock_wall_us();
     if (!open_parts(t, f) || !start_workers(t, f)) {
         close_parts(t);
@@ -273,6 +275,8 @@ static void close_parts(struct target *t)
     text_free(&t->line);
     text_free(&t->openapi);
     pthread_mutex_destroy(&t->lock);
+    free(t->insert_latency);
+    free(t->set_latency);
     free(t->workers);
     free(t);
 }
