@@ -9,7 +9,10 @@
 #include "base/cpus.h"
 #include "base/mem.h"
 
-enum { BACKLOG = 4096 };
+enum {
+    BACKLOG = 4096,
+    DESCRIPTORS_NEEDED = 4, /* to answer at all: a client, and a fetch for it */
+};
 
 static const struct ring_config ring_config = {
     .entries = 4096, .completions = 16384, .buffers = 256, .buffer_bytes = 2048};
@@ -146,7 +149,7 @@ static bool start_workers(struct target *t, struct fail *f)
         if (!worker_start(w, f))
             return false;
     }
-    return true;
+    return sock_descriptors_left(DESCRIPTORS_NEEDED, f);
 }
 
 static struct target_worker *worker_of(struct worker *w)
