@@ -6,24 +6,29 @@
 
 #include "base/fail.h"
 
-static void text_room(struct text *t, size_t more)
+static bool text_room(struct text *t, size_t more)
 {
     size_t need = t->len + more + 1;
-    if (need <= t->room)
-        return;
+    if (need <= t->room || t->is_cut)
+        return !t->is_cut;
     size_t room = t->room ? t->room : 256;
     while (room < need)
         room *= 2;
     char *data = realloc(t->data, room);
-    if (!data)
+    if (!data && !t->may_fail)
         fail_end(EXIT_FAILED, "out of memory: a text of %zu bytes", need);
-    t->data = data;
-    t->room = room;
+    t->is_cut = !data;
+    if (data) {
+        t->data = data;
+        t->room = room;
+    }
+    return data;
 }
 
 void text_add(struct text *t, struct span s)
 {
-    text_room(t, s.len);
+    if (!text_room(t, s.len))
+        return;
     memcpy(t->data + t->len, s.data, s.len);
     t->len += s.len;
     t->data[t->len] = 0;
@@ -36,9 +41,10 @@ void text_addf(struct text *t, const char *format, ...)
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     CHECK(len >= 0);
-    text_room(t, (size_t)len);
-    vsnprintf(t->data + t->len, (size_t)len + 1, format, again);
-    t->len += (size_t)len;
+    if (text_room(t, (size_t)len)) {
+        vsnprintf(t->data + t->len, (size_t)len + 1, format, again);
+        t->len += (size_t)len;
+    }
     va_end(again);
     va_end(args);
 }

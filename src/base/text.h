@@ -3,6 +3,7 @@
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/check.h"
@@ -12,9 +13,11 @@ struct text {
     char *data; /* NUL-terminated once anything was added; NULL before */
     size_t len; /* without the NUL */
     size_t room;
+    bool may_fail; /* out of memory sets `is_cut` and leaves out all that follows; else it ends the
+                      program (see base/mem.h) */
+    bool is_cut;
 };
 
-/* Out of memory ends the program (see base/mem.h). */
 void text_add(struct text *t, struct span s);
 void text_addf(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_free(struct text *t);

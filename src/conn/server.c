@@ -184,7 +184,8 @@ static void accept_failed(struct server *s, int error)
         s->accept_logged_ns = s->loop->now_ns;
     }
     s->accept_timer.due = accept_again;
-    timer_set(&s->loop->timers, &s->accept_timer, s->loop->now_ns + s->accept_retry_ns);
+    if (!timer_set(&s->loop->timers, &s->accept_timer, s->loop->now_ns + s->accept_retry_ns))
+        accept_arm(s); /* without a pause, rather than never again */
     s->accept_retry_ns *= 2;
     if (s->accept_retry_ns > ACCEPT_RETRY_MAX_NS)
         s->accept_retry_ns = ACCEPT_RETRY_MAX_NS;

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -256,4 +257,20 @@ void sock_forget(int fd)
 {
     struct linger none = {.l_onoff = 1};
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+bool sock_descriptors_left(unsigned count, struct fail *f)
+{
+    unsigned taken = 0;
+    int fds[16];
+    CHECK(count <= sizeof fds / sizeof *fds);
+    while (taken < count && (fds[taken] = eventfd(0, EFD_CLOEXEC)) >= 0)
+        taken++;
+    bool is_enough = taken == count;
+    while (taken)
+        close(fds[--taken]);
+    return is_enough ||
+           fail_set(
+               f, EXIT_LACKING,
+               "too few file descriptors are left to serve with: raise the limit (`ulimit -n`)");
 }

@@ -44,6 +44,9 @@ bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struc
 /* A blocking socket for a connection to `a`, TCP_NODELAY set. -errno on failure. */
 int sock_open(const struct address *a) MUST_USE;
 
+/* Whether `count` more descriptors could be had now; if not, `f` says what mends it. */
+bool sock_descriptors_left(unsigned count, struct fail *f) MUST_USE;
+
 /* Sets the soft limit of descriptors to the hard one, and returns it. */
 uint64_t sock_raise_descriptors(void);
 

@@ -43,6 +43,8 @@ static void fetch_refused(struct fetch *f, enum proxy_outcome outcome)
     struct span none = {0};
     if (outcome == PROXY_TIMEOUT)
         server_reply_error(f->conn, 504, none, "the upstream did not answer in time");
+    else if (outcome == PROXY_NO_MEMORY)
+        server_reply_error(f->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
     else if (outcome == PROXY_REFUSED)
         server_reply_error(f->conn, 502, none, "the upstream refused the connection");
     else

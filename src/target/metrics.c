@@ -156,8 +156,10 @@ static void put_storage_gauge(struct text *out, const char *name, const char *ty
 
 static void put_storage(const struct target *t, struct text *out)
 {
-    struct hist *insert_latency = hist_new(), *set_latency = hist_new();
+    struct hist *insert_latency = t->insert_latency, *set_latency = t->set_latency;
     struct store_counters insert, set;
+    hist_clear(insert_latency);
+    hist_clear(set_latency);
     sum_storage(t, false, &insert, insert_latency);
     sum_storage(t, true, &set, set_latency);
     put_family(out, "myapp_request_duration_seconds", "histogram",
@@ -179,8 +181,6 @@ static void put_storage(const struct target *t, struct text *out)
                       insert.in_flight, set.in_flight);
     put_storage_gauge(out, "iubench_storage_reconnects_total", "counter",
                       "connections that had to be made again", insert.reconnects, set.reconnects);
-    free(insert_latency);
-    free(set_latency);
 }
 
 static void put_others(const struct target *t, struct text *out)
@@ -207,15 +207,18 @@ static void put_others(const struct target *t, struct text *out)
 
 void endpoint_metrics(struct target_worker *w, const struct server_request *r)
 {
-    struct text page = {0};
+    struct text page = {.may_fail = true};
     pthread_mutex_lock(&w->target->lock);
     put_server(w->target, &page);
     put_storage(w->target, &page);
     pthread_mutex_unlock(&w->target->lock);
     put_others(w->target, &page);
-    server_reply(r->conn,
-                 &(struct server_reply){.status = 200,
-                                        .type = SPAN("text/plain; version=0.0.4; charset=utf-8"),
-                                        .body = text_span(&page)});
+    if (page.is_cut)
+        server_reply_error(r->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
+    else
+        server_reply(r->conn, &(struct server_reply){
+                                  .status = 200,
+                                  .type = SPAN("text/plain; version=0.0.4; charset=utf-8"),
+                                  .body = text_span(&page)});
     text_free(&page);
 }

@@ -149,7 +149,8 @@ static void fetch_queue(struct proxy_fetch *f)
     f->next = NULL;
     *p->queue_end = f;
     p->queue_end = &f->next;
-    timer_set(&p->loop->timers, &f->timer, f->deadline_ns);
+    if (!timer_set(&p->loop->timers, &f->timer, f->deadline_ns))
+        fetch_end(f, PROXY_NO_MEMORY);
 }
 
 /* The one used last. One that is closing already, its end not yet told, is passed over. */
@@ -172,8 +173,13 @@ static void fetch_begin(struct proxy_fetch *f)
         link_start(l, f);
         return;
     }
-    if (p->open >= p->config.connections || !(l = link_new(p))) {
+    if (p->open >= p->config.connections) {
         fetch_queue(f);
+        return;
+    }
+    l = link_new(p);
+    if (!l) {
+        fetch_end(f, PROXY_NO_MEMORY);
         return;
     }
     p->open++;

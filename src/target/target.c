@@ -9,7 +9,10 @@
 #include "base/cpus.h"
 #include "base/mem.h"
 
-enum { BACKLOG = 4096 };
+enum {
+    BACKLOG = 4096,
+    DESCRIPTORS_NEEDED = 4, /* to answer at all: a client, and a fetch for it */
+};
 
 static const struct ring_config ring_config = {
     .entries = 4096, .completions = 16384, .buffers = 256, .buffer_bytes = 2048};
@@ -33,6 +36,8 @@ struct target *target_start(const struct target_config *config, struct fail *f)
     struct target *t = mem_need(1, sizeof *t);
     t->config = *config;
     pthread_mutex_init(&t->lock, NULL);
+    t->insert_latency = hist_new();
+    t->set_latency = hist_new();
     t->started_us = clock_wall_us();
     if (!open_parts(t, f) || !start_workers(t, f)) {
         close_parts(t);
@@ -144,7 +149,7 @@ static bool start_workers(struct target *t, struct fail *f)
         if (!worker_start(w, f))
             return false;
     }
-    return true;
+    return sock_descriptors_left(DESCRIPTORS_NEEDED, f);
 }
 
 static struct target_worker *worker_of(struct worker *w)
@@ -273,6 +278,8 @@ static void close_parts(struct target *t)
     text_free(&t->line);
     text_free(&t->openapi);
     pthread_mutex_destroy(&t->lock);
+    free(t->insert_latency);
+    free(t->set_latency);
     free(t->workers);
     free(t);
 }
