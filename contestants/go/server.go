@@ -115,6 +115,9 @@ func env(name, otherwise string) string {
 }
 
 func open(database, cache string, s Settings) (*service, error) {
+	if database == "none" {
+		return nil, nil
+	}
 	config, err := pgxpool.ParseConfig(database)
 	if err != nil {
 		return nil, err
@@ -137,7 +140,7 @@ func open(database, cache string, s Settings) (*service, error) {
 // Main serves until SIGINT or SIGTERM.
 func Main(s Settings) {
 	listen := flag.String("listen", env("LISTEN", "127.0.0.1:8080"), "address to listen on")
-	database := flag.String("database", env("DATABASE_URL", "postgresql://localhost/mydb"), "PostgreSQL `URL`")
+	database := flag.String("database", env("DATABASE_URL", "postgresql://localhost/mydb"), "PostgreSQL `URL`; none: no POST, and no memcached")
 	cache := flag.String("memcached", env("MEMCACHED_SERVERS", "127.0.0.1:11211"), "memcached `address`, or a Unix socket's path")
 	flag.IntVar(&s.Pool, "pool", s.Pool, "connections to PostgreSQL; 0: pool_max_conns of the URL, else pgx's default")
 	flag.IntVar(&s.CacheIdleConns, "cache-idle", s.CacheIdleConns, "idle connections to memcached that are kept")
@@ -149,7 +152,9 @@ func Main(s Settings) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/devices", devices)
-	mux.HandleFunc("POST /api/devices", service.create)
+	if service != nil {
+		mux.HandleFunc("POST /api/devices", service.create)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "OK") })
 	server := &http.Server{Addr: *listen, Handler: mux}
 
