@@ -159,7 +159,7 @@ def loader_calls():
         wait_for(lambda: "munmap" in Path(log.name).read_text(), 10)
         calls = collections.Counter()
         for line in log:
-            call = re.match(r"\d+ (\w+)\(", line)
+            call = re.match(r"\d+ +(\w+)\(", line)
             if call and call[1] == "munmap":  # of its cache: the last that it does
                 break
             if call:
