@@ -18,6 +18,7 @@ struct text {
     bool is_cut;
 };
 
+/* Out of memory: see `may_fail`. */
 void text_add(struct text *t, struct span s);
 void text_addf(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_free(struct text *t);

@@ -94,6 +94,7 @@ struct server {
     struct timer accept_timer;
     uint64_t accept_retry_ns, accept_logged_ns;
 
+    struct share_member member;
     struct server_conn *conns; /* open ones */
     struct server_conn *free;
     struct slot_chunk *chunks;
@@ -118,6 +119,7 @@ struct slot_chunk {
 
 static void accept_arm(struct server *s);
 static void conn_accepted(struct op *op, int res, unsigned flags);
+static void conn_given(struct share_member *m, int fd);
 static void conn_open(struct server *s, int fd);
 static void conn_received(struct op *op, int res, unsigned flags);
 static void conn_take(struct server_conn *c, struct span bytes);
@@ -155,6 +157,9 @@ struct server *server_start(struct loop *loop, const struct server_config *confi
     s->accept_retry_ns = ACCEPT_RETRY_NS;
     s->hook.before_submit = server_flush;
     loop_hook_add(loop, &s->hook);
+    s->member = (struct share_member){.loop = loop, .open = &s->open, .take = conn_given};
+    if (s->config.share)
+        share_join(s->config.share, &s->member);
     op_init(&s->accept, conn_accepted);
     accept_arm(s);
     return s;
@@ -193,7 +198,7 @@ static void accept_failed(struct server *s, int error)
 
 static void server_check_stopped(struct server *s)
 {
-    if (s->is_stopping && !s->open && !s->accept.in_kernel)
+    if (s->is_stopping && !s->open && !s->accept.in_kernel && !s->member.arriving)
         loop_defer(s->loop, &s->stopped_task);
 }
 
@@ -202,7 +207,8 @@ static void conn_accepted(struct op *op, int res, unsigned flags)
     struct server *s = OWNER(struct server, accept, op);
     if (res >= 0) {
         s->accept_retry_ns = ACCEPT_RETRY_NS;
-        conn_open(s, res);
+        if (!s->config.share || !share_give(s->config.share, &s->member, res))
+            conn_open(s, res);
     }
     if (ring_more(flags))
         return;
@@ -212,6 +218,14 @@ static void conn_accepted(struct op *op, int res, unsigned flags)
         accept_failed(s, -res);
     else
         accept_arm(s);
+}
+
+/* By another server of the same address, which has more than we have. */
+static void conn_given(struct share_member *m, int fd)
+{
+    struct server *s = OWNER(struct server, member, m);
+    conn_open(s, fd);
+    server_check_stopped(s);
 }
 
 static struct server_conn *slot_take(struct server *s)
@@ -1065,6 +1079,8 @@ void server_stop(struct server *s, void (*stopped)(void *arg), void *arg)
     s->stopped_arg = arg;
     s->stopped_task.run = run_stopped;
     s->drain.due = drain_due;
+    if (s->config.share)
+        share_leave(s->config.share, &s->member);
     timer_set(&s->loop->timers, &s->drain, s->loop->now_ns + s->limits->drain_ns);
     ring_cancel(&s->loop->ring, &s->accept);
     close(s->config.listener);

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/span.h"
+#include "conn/share.h"
 #include "http/http.h"
 #include "net/loop.h"
 
@@ -130,6 +131,7 @@ struct server_config {
     const struct server_limits *limits; /* borrowed for the server's life */
     server_handler_f *handler;
     void *arg;
+    struct share *share;      /* with the servers of the same address; NULL: none */
     const char *server_field; /* value of the Server field; NULL: none is sent */
 };
 

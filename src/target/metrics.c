@@ -124,6 +124,12 @@ static void put_server(const struct target *t, struct text *out)
     text_addf(out, "iubench_" #name "_total %llu\n", (unsigned long long)sum.name);
     SERVER_COUNTERS(X)
 #undef X
+    put_family(out, "iubench_thread_requests_total", "counter", "requests by event loop");
+    for (unsigned i = 0; i < t->thread_count; i++)
+        if (t->workers[i].server)
+            text_addf(
+                out, "iubench_thread_requests_total{thread=\"%u\"} %llu\n", i,
+                (unsigned long long)counter_read(&server_counters(t->workers[i].server)->requests));
     put_family(out, "iubench_connections_open", "gauge", "connections open now");
     text_addf(out, "iubench_connections_open %llu\n", (unsigned long long)open);
     put_family(out, "iubench_requests_waiting", "gauge", "requests whose reply is still due");

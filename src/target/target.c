@@ -77,6 +77,8 @@ static bool choose_threads(struct target *t, struct fail *f)
         if (t->config.cores)
             CPU_SET(cpus_nth(&cpus, (int)i % CPU_COUNT(&cpus)), &w->worker.cpus);
     }
+    if (t->thread_count > 1)
+        t->share = share_new(); /* out of memory: each keeps what the kernel gives it */
     if (!mode_has(t, MODE_FIB))
         return true;
     unsigned threads = t->config.fib_threads ? t->config.fib_threads : t->thread_count;
@@ -169,10 +171,13 @@ static void enlist(struct target_worker *w, struct server *server, struct store 
 }
 
 static struct server *serve(struct target_worker *w, int *listener, server_handler_f *handler,
-                            struct fail *f)
+                            struct share *share, struct fail *f)
 {
-    struct server_config config = {
-        .listener = *listener, .limits = &w->target->config.limits, .handler = handler, .arg = w};
+    struct server_config config = {.listener = *listener,
+                                   .limits = &w->target->config.limits,
+                                   .handler = handler,
+                                   .arg = w,
+                                   .share = share};
     struct server *s = server_start(&w->worker.loop, &config, f);
     if (s) {
         *listener = -1; /* the server's now */
@@ -199,9 +204,9 @@ static bool worker_begin(struct worker *worker, struct fail *f)
                                                 .hold_bytes = 64 * 1024,
                                             });
     if (w->metrics_listener >= 0 &&
-        !(w->metrics_server = serve(w, &w->metrics_listener, target_metrics_request, f)))
+        !(w->metrics_server = serve(w, &w->metrics_listener, target_metrics_request, NULL, f)))
         return false;
-    struct server *server = serve(w, &w->listener, target_request, f);
+    struct server *server = serve(w, &w->listener, target_request, t->share, f);
     enlist(w, server, store, cache);
     return server;
 }
@@ -267,6 +272,8 @@ static void close_parts(struct target *t)
     stop_workers(t);
     for (unsigned i = 0; i < t->thread_count; i++)
         free_worker(&t->workers[i]);
+    if (t->share)
+        share_free(t->share);
     if (t->fib)
         fib_pool_stop(t->fib);
     if (t->upstream)

@@ -45,6 +45,7 @@ struct target {
     unsigned thread_count;
     struct target_worker *workers;
     pthread_mutex_t lock; /* while one worker tells what all have counted, none comes or goes */
+    struct share *share;  /* of the workers' servers */
     struct hist *insert_latency, *set_latency; /* of all workers, while the lock is held */
     int64_t started_us;
     bool is_listening;
