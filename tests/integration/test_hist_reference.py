@@ -21,7 +21,8 @@ COUNT = 100_000  # every percentile above is a whole rank: no choice of rounding
 
 
 class Text(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_char_p), ("len", ctypes.c_size_t), ("room", ctypes.c_size_t)]
+    _fields_ = [("data", ctypes.c_char_p), ("len", ctypes.c_size_t), ("room", ctypes.c_size_t),
+                ("may_fail", ctypes.c_bool), ("is_cut", ctypes.c_bool)]
 
 
 class Span(ctypes.Structure):
