@@ -351,7 +351,7 @@ def test_descriptors_run_out_while_it_serves(serve):
     """Those who are connected never notice; those who come wait, also when some leave but the limit was
     lowered meanwhile, and are served when it is raised again. (The kernel notes the limit when an
     accept is armed, so the lower one counts from the first that failed.)"""
-    server = serve("static", prefix=limited(descriptors=64))
+    server = serve("static", threads=1, prefix=limited(descriptors=64))
     standing = [server.connect() for _ in range(64 - server.descriptors())]
     wait_for(lambda: server.descriptors() == 64)
     with ThreadPoolExecutor(20) as pool:
