@@ -77,6 +77,12 @@ enum cli_outcome { CLI_RUN, CLI_HELP_SHOWN, CLI_BAD };
 enum cli_outcome cli_parse(const struct command *c, int argc, char **argv, void *config,
                            struct cli_texts *arguments, struct fail *f);
 
+/* The exit code of a command that an outcome other than CLI_RUN has ended. */
+static inline int cli_exit_code(enum cli_outcome outcome, const struct fail *f)
+{
+    return outcome == CLI_BAD ? (int)f->exit : EXIT_DONE;
+}
+
 /* Sets one option by its name, as scenario files do; flags take yes or no. Copies `value`. The
  * message begins with the name; the caller puts "test1.ini:12" before it with fail_prefix(). */
 bool cli_set(const struct option_table *tables, void *config, const char *name, const char *value,

@@ -18,14 +18,9 @@ static int run_doctor(const struct command *command, int argc, char **argv, stru
 {
     struct nothing config;
     struct cli_texts arguments;
-    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
-    case CLI_BAD:
-        return (int)f->exit;
-    case CLI_HELP_SHOWN:
-        return EXIT_DONE;
-    case CLI_RUN:
-        break;
-    }
+    enum cli_outcome outcome = cli_parse(command, argc, argv, &config, &arguments, f);
+    if (outcome != CLI_RUN)
+        return cli_exit_code(outcome, f);
     return doctor_run(stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
 }
 

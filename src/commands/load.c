@@ -157,14 +157,9 @@ static int run_load(const struct command *command, int argc, char **argv, struct
 {
     struct load_config config = LOAD_CONFIG_DEFAULT;
     struct cli_texts arguments;
-    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
-    case CLI_BAD:
-        return (int)f->exit;
-    case CLI_HELP_SHOWN:
-        return EXIT_DONE;
-    case CLI_RUN:
-        break;
-    }
+    enum cli_outcome outcome = cli_parse(command, argc, argv, &config, &arguments, f);
+    if (outcome != CLI_RUN)
+        return cli_exit_code(outcome, f);
     config.urls = arguments;
     char **words = mem_need((size_t)argc + 2, sizeof *words);
     words[0] = (char *)(uintptr_t) "iubench";

@@ -125,14 +125,9 @@ static int run_run(const struct command *command, int argc, char **argv, struct 
 {
     struct run_command ignored = {.load = LOAD_CONFIG_DEFAULT};
     struct cli_texts names;
-    switch (cli_parse(command, argc, argv, &ignored, &names, f)) {
-    case CLI_BAD:
-        return (int)f->exit;
-    case CLI_HELP_SHOWN:
-        return EXIT_DONE;
-    case CLI_RUN:
-        break;
-    }
+    enum cli_outcome outcome = cli_parse(command, argc, argv, &ignored, &names, f);
+    if (outcome != CLI_RUN)
+        return cli_exit_code(outcome, f);
     signals_block();
     if (names.count == 1 && !strcmp(names.items[0], "all"))
         return run_every(command, argc, argv, f);

@@ -14,14 +14,9 @@ static int run_serve(const struct command *command, int argc, char **argv, struc
 {
     struct target_config config = target_config_default;
     struct cli_texts arguments;
-    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
-    case CLI_BAD:
-        return (int)f->exit;
-    case CLI_HELP_SHOWN:
-        return EXIT_DONE;
-    case CLI_RUN:
-        break;
-    }
+    enum cli_outcome outcome = cli_parse(command, argc, argv, &config, &arguments, f);
+    if (outcome != CLI_RUN)
+        return cli_exit_code(outcome, f);
     signals_block();
     struct target *target = target_start(&config, f);
     if (!target)

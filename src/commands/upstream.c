@@ -15,14 +15,9 @@ static int run_upstream(const struct command *command, int argc, char **argv, st
     struct upstream_config config = upstream_config_default;
     struct cli_texts arguments;
     char delay[64];
-    switch (cli_parse(command, argc, argv, &config, &arguments, f)) {
-    case CLI_BAD:
-        return (int)f->exit;
-    case CLI_HELP_SHOWN:
-        return EXIT_DONE;
-    case CLI_RUN:
-        break;
-    }
+    enum cli_outcome outcome = cli_parse(command, argc, argv, &config, &arguments, f);
+    if (outcome != CLI_RUN)
+        return cli_exit_code(outcome, f);
     signals_block();
     struct upstream *upstream = upstream_start(&config, f);
     if (!upstream)
