@@ -69,7 +69,7 @@ static bool generator_begin(struct worker *w, struct fail *f)
         user_init(&g->users[i], g, &g->flights[(size_t)i * g->plan->config.pipeline]);
     for (uint32_t i = 0; i < g->active_count; i++)
         if (is_kept_alive)
-            user_connect(&g->users[i]);
+            user_list_add(&g->unconnected, &g->users[i]);
         else
             generator_free(g, &g->users[i]);
     if (!g->first_tries)
@@ -286,11 +286,20 @@ static bool take_request(struct generator *g, struct user *u, uint64_t now_ns)
     return true;
 }
 
-/* A connect(2) takes 20 us, and five times that when most ports are in TIME_WAIT: when thousands
- * have lost their connection, the answers of the others are not kept waiting for all of them. */
+/* A connect(2) takes 20 us, and five times that when most ports are in TIME_WAIT. In one turn only so
+ * many are made: when thousands want a connection, neither the answers of the others are kept waiting
+ * for all of them, nor do their own deadlines pass before the turn's end shows which of them stand. */
+enum { CONNECTS_MAX = 64 };
+
+static void connect_some(struct generator *g)
+{
+    struct user *u;
+    for (unsigned i = 0; i < CONNECTS_MAX && (u = user_list_take(&g->unconnected)); i++)
+        user_connect(u);
+}
+
 static void send_ready(struct generator *g, uint64_t now_ns)
 {
-    enum { CONNECTS_MAX = 64 };
     unsigned connects = 0;
     struct user *u;
     if (now_ns < g->start_ns)
@@ -408,7 +417,7 @@ void generator_idle(struct generator *g, struct user *u)
     if (!g->plan->config.is_kept_alive)
         generator_free(g, u);
     else if (g->plan->is_open)
-        user_connect(u);
+        user_list_add(&g->unconnected, u);
     else if (!u->list)
         user_list_add(&g->ready, u);
 }
@@ -453,6 +462,8 @@ static void observe_waking(struct generator *g)
 static void generator_turn(struct loop_hook *h)
 {
     struct generator *g = OWNER(hook, h);
+    if (g->phase <= GENERATOR_RUNNING)
+        connect_some(g);
     if (g->phase != GENERATOR_RUNNING)
         return;
     uint64_t now_ns = clock_ns();
@@ -489,6 +500,8 @@ static uint64_t generator_next_wake(struct loop *l)
 {
     struct worker *w = l->owner;
     struct generator *g = w->arg;
+    if (g->phase <= GENERATOR_RUNNING && g->unconnected.first)
+        return 0; /* connect_some() left some */
     if (g->phase != GENERATOR_RUNNING)
         return TIMER_NEVER;
     if (!g->has_begun)

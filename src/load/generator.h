@@ -41,6 +41,7 @@ struct generator {
     struct flight *flights; /* of all users */
     struct user_list
         ready; /* closed loop: may want to send; open loop: nothing under way on them */
+    struct user_list unconnected; /* to be connected, whether or not a request is due */
     struct user_list spare; /* with requests under way, and room for more (--pipeline) */
     struct flight *first_flight, *last_flight; /* under way, oldest first */
     uint32_t flight_count;
