@@ -70,11 +70,6 @@ bool user_has_room(const struct user *u);
 void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t number, uint64_t now_ns);
 void user_flush(struct user *u);
 
-/* Begins request `number`, which was due at `due_ns`; the user must have room. It leaves with
- * user_flush(), which must be called before the turn ends, and does nothing if nothing is unsent. */
-void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t number, uint64_t now_ns);
-void user_flush(struct user *u);
-
 /* Tells the generator when `until_ns` has come. */
 void user_think(struct user *u, uint64_t until_ns);
 
