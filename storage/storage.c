@@ -29,6 +29,13 @@ const struct option_row storage_options[] = {
      .max = 10000,
      .help = "connections to PostgreSQL in total, at least one a thread (default 0: few, or 64 "
              "where commits wait for the disk)"},
+    {.name = "pg-batch",
+     .kind = OPTION_COUNT,
+     .at = offsetof(struct storage_config, pg_batch),
+     .metavar = "N",
+     .max = STORE_POSTGRES_BATCH_MOST,
+     .help = "let up to N inserts of a turn share one transaction, which no published run did; the "
+             "result says so (default 0: a commit for each)"},
     {.name = "memcached",
      .kind = OPTION_TEXT,
      .at = offsetof(struct storage_config, memcached),
@@ -137,6 +144,7 @@ static bool open_postgres(struct storage *s, struct fail *f)
     }
     s->postgres.schema = s->config.schema;
     s->postgres.timeout_ns = s->config.timeout_ns;
+    s->postgres.batch = storage_batch(s);
     if (!store_postgres_setup_open(&s->postgres, conninfo, source, s->config.pg_pool, s->threads,
                                    f))
         return false;
@@ -156,7 +164,7 @@ static bool open_sqlite(struct storage *s, const char *path, struct fail *f)
     return true;
 }
 
-static bool open_store(struct storage *s, struct fail *f)
+static bool open_chosen_store(struct storage *s, struct fail *f)
 {
     const char *store = s->config.store;
     char safe[128];
@@ -179,6 +187,17 @@ static bool open_store(struct storage *s, struct fail *f)
                     "--store %s: expected sqlite:PATH, sqlite (in a temporary file), postgres or "
                     "none",
                     log_escape(span_of(store), safe, sizeof safe));
+}
+
+static bool open_store(struct storage *s, struct fail *f)
+{
+    if (!open_chosen_store(s, f))
+        return false;
+    return s->has_postgres || storage_batch(s) == 1 ||
+           fail_set(f, EXIT_USAGE,
+                    "--pg-batch %u is for PostgreSQL, and the store is %s: leave it out, or name a "
+                    "server by --pg",
+                    s->config.pg_batch, s->store_text);
 }
 
 /* --- the cache --- */
@@ -270,6 +289,11 @@ const char *storage_cache_text(const struct storage *s)
 bool storage_is_embedded(const struct storage *s)
 {
     return s->sqlite || s->memory;
+}
+
+uint32_t storage_batch(const struct storage *s)
+{
+    return s->config.pg_batch ? s->config.pg_batch : 1;
 }
 
 const struct store_postgres_server *storage_postgres(const struct storage *s)

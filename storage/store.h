@@ -38,6 +38,8 @@ struct store_insert {
     uint64_t begun_ns;
     struct task answer;
     enum store_outcome outcome;
+    bool is_alone; /* shares its transaction with no other */
+    bool is_last;  /* of its transaction: the commit follows it */
     struct loop *loop;
 };
 
