@@ -34,8 +34,8 @@ const struct option_row storage_options[] = {
      .at = offsetof(struct storage_config, pg_batch),
      .metavar = "N",
      .max = STORE_POSTGRES_BATCH_MOST,
-     .help = "let up to N inserts of a turn share one transaction, which no published run did; the "
-             "result says so (default 0: a commit for each)"},
+     .help = "let up to N inserts of a turn share a commit, and say so wherever the store is named "
+             "(default 0: a commit for each)"},
     {.name = "memcached",
      .kind = OPTION_TEXT,
      .at = offsetof(struct storage_config, memcached),
@@ -153,9 +153,20 @@ static bool open_postgres(struct storage *s, struct fail *f)
     return true;
 }
 
+static bool is_without_batch(const struct storage *s, const char *store, struct fail *f)
+{
+    return storage_batch(s) == 1 ||
+           fail_set(f, EXIT_USAGE,
+                    "--pg-batch is for PostgreSQL, and the store is %s: leave it out, or name a "
+                    "server by --pg",
+                    store);
+}
+
 static bool open_sqlite(struct storage *s, const char *path, struct fail *f)
 {
     char safe[512];
+    if (!is_without_batch(s, "SQLite, which always groups", f))
+        return false;
     s->sqlite = store_sqlite_open(path, s->config.schema, s->config.timeout_ns, f);
     if (!s->sqlite)
         return false;
@@ -164,7 +175,7 @@ static bool open_sqlite(struct storage *s, const char *path, struct fail *f)
     return true;
 }
 
-static bool open_chosen_store(struct storage *s, struct fail *f)
+static bool open_store(struct storage *s, struct fail *f)
 {
     const char *store = s->config.store;
     char safe[128];
@@ -174,7 +185,7 @@ static bool open_chosen_store(struct storage *s, struct fail *f)
                    : open_sqlite(s, NULL, f);
     if (strcmp(store, "none") == 0) {
         snprintf(s->store_text, sizeof s->store_text, "none");
-        return true;
+        return is_without_batch(s, "none", f);
     }
     if (strcmp(store, "postgres") == 0)
         return open_postgres(s, f);
@@ -187,17 +198,6 @@ static bool open_chosen_store(struct storage *s, struct fail *f)
                     "--store %s: expected sqlite:PATH, sqlite (in a temporary file), postgres or "
                     "none",
                     log_escape(span_of(store), safe, sizeof safe));
-}
-
-static bool open_store(struct storage *s, struct fail *f)
-{
-    if (!open_chosen_store(s, f))
-        return false;
-    return s->has_postgres || storage_batch(s) == 1 ||
-           fail_set(f, EXIT_USAGE,
-                    "--pg-batch %u is for PostgreSQL, and the store is %s: leave it out, or name a "
-                    "server by --pg",
-                    s->config.pg_batch, s->store_text);
 }
 
 /* --- the cache --- */

@@ -115,6 +115,11 @@ def test_store_when_postgres_is_hurt(store_program, make_postgres, case, batch):
         IUBENCH_TEST_BATCH=batch)
 
 
+def test_store_when_a_group_is_hurt(store_program, make_postgres):
+    server = make_postgres()
+    run(store_program, ["loses_a_group_as_a_whole"], {"postgres": server}, IUBENCH_TEST_PG=server.uri)
+
+
 def expect_message(program, server, uri, expected, **environment):
     run(program, ["says_why_it_cannot_open"], {"postgres": server}, IUBENCH_TEST_PG=uri,
         IUBENCH_TEST_EXPECT=expected, IUBENCH_TEST_SECRET=PG_PASSWORD + "-wrong", **environment)

@@ -734,6 +734,36 @@ static void survives_one_backend(void **state)
     close_bench(&b);
 }
 
+/* A transaction of several rows whose backend is ended in its midst: nothing is known of any. */
+static void loses_a_group_as_a_whole(void **state)
+{
+    enum { GROUP = 16 };
+    struct bench b;
+    (void)state;
+    configure(&b);
+    b.config.pg_pool = 1;
+    b.config.pg_batch = GROUP;
+    open_bench(&b);
+    query(&b, "CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS "
+              "$$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;"
+              "CREATE TRIGGER nap BEFORE INSERT ON device FOR EACH ROW EXECUTE FUNCTION nap()");
+    struct crowd c = crowd_of(b.store);
+    for (int i = 0; i < GROUP; i++)
+        insert_next(&c);
+    loop_turn(&b.loop, 150 * NS_PER_MS);
+    control("postgres kill-one");
+    drain(&c);
+    assert_int_equal(c.outcomes[STORE_UNKNOWN], GROUP);
+    assert_int_equal(query_number(&b, "SELECT count(*) FROM device"), 0);
+    query(&b, "DROP FUNCTION nap CASCADE");
+    turn_until(&c, STORE_DONE, 100);
+    drain(&c);
+    compare(&b, &c);
+    assert_sums(b.store);
+    crowd_free(&c);
+    close_bench(&b);
+}
+
 /* A table that goes away under load, or a server that becomes read-only, is no reason to say that
  * this or that device was refused. */
 static void is_unavailable_when_all_fail(void **state)
@@ -918,7 +948,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest postgres_hurt[] = {
         cmocka_unit_test(survives_kill),           cmocka_unit_test(survives_stop),
         cmocka_unit_test(survives_pause),          cmocka_unit_test(survives_one_backend),
-        cmocka_unit_test(says_why_it_cannot_open),
+        cmocka_unit_test(says_why_it_cannot_open), cmocka_unit_test(loses_a_group_as_a_whole),
     };
     const struct CMUnitTest sqlite[] = {
         cmocka_unit_test(removes_its_temporary_file),     cmocka_unit_test(continues_a_database),
