@@ -48,9 +48,10 @@ struct store_insert {
 struct store_counters {
     uint64_t inserts, in_flight, reconnects;
     uint64_t outcomes[STORE_OUTCOMES];
-    uint32_t connections; /* open now */
-    uint32_t pool;        /* as many as there should be */
-    struct hist *latency; /* of the ones done: begun to confirmed */
+    uint32_t connections;    /* open now */
+    uint32_t pool;           /* as many as there should be */
+    uint32_t *by_connection; /* what each of the pool's has to answer, `pool` numbers */
+    struct hist *latency;    /* of the ones done: begun to confirmed */
 };
 
 struct store {

@@ -107,6 +107,11 @@ static struct store_postgres_link *freest_link(struct store_postgres *p)
     return best;
 }
 
+static void give_to(struct store_postgres *p, struct store_postgres_link *l, int change)
+{
+    ledger_given(&p->store.counters, (unsigned)(l - p->links), change);
+}
+
 /* A transaction that may take more is filled before the next begins. */
 static void spread_waiting(struct store_postgres *p)
 {
@@ -116,6 +121,7 @@ static void spread_waiting(struct store_postgres *p)
             l = freest_link(p);
         if (!l)
             return;
+        give_to(p, l, 1);
         store_postgres_link_insert(l, inserts_pop(&p->waiting));
     }
 }
@@ -159,6 +165,7 @@ static void link_answered(struct store_postgres_link *l, struct store_insert *i,
                           enum store_outcome outcome)
 {
     struct store_postgres *p = l->owner;
+    give_to(p, l, -1);
     inserts_answer(&p->store, i, outcome);
 }
 
@@ -167,6 +174,7 @@ static void link_lost(struct store_postgres_link *l, struct insert_queue *unknow
     struct store_postgres *p = l->owner;
     p->ready_count--;
     ledger_connections(&p->store.counters, -1);
+    give_to(p, l, -(int)unknown->count);
     inserts_answer_all_later(&p->later, unknown, STORE_UNKNOWN);
     if (!p->ready_count)
         inserts_answer_all_later(&p->later, &p->waiting, STORE_UNAVAILABLE);
@@ -177,6 +185,7 @@ static void link_undone(struct store_postgres_link *l, struct insert_queue *grou
     struct store_postgres *p = l->owner;
     for (struct store_insert *i = group->first; i; i = i->next)
         i->is_alone = true;
+    give_to(p, l, -(int)group->count);
     inserts_prepend(&p->waiting, group);
 }
 
