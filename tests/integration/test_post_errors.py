@@ -162,6 +162,30 @@ def test_grouped_inserts(start, make_postgres):
     assert len({row[1] for row in rows}) < 500
 
 
+def test_in_flight_by_connection(start, make_postgres):
+    """What is under way is told for the pool and for each of its connections."""
+    postgres = make_postgres()
+    process = start("serve", "--mode", "db", "--threads", "1", "--pg", postgres.uri, "--cache", "none",
+                    "--pg-pool", "3")
+
+    def gauges():
+        page = process.metrics()
+        return [[value for (name, labels), value in page.items()
+                 if name == f"iubench_storage_{what}" and 'op="insert"' in labels]
+                for what in ("pool", "in_flight", "connection_in_flight")]
+
+    postgres.pause()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(process.connect()) for _ in range(30)]
+        for client in clients:
+            client.send(b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                        % len(BODY) + BODY)
+        wait_for(lambda: gauges() == [[3], [30], [10, 10, 10]])
+        postgres.resume()
+        assert all(client.reply("POST").status == 201 for client in clients)
+    assert gauges() == [[3], [0], [0, 0, 0]]
+
+
 def test_grouping_is_for_postgres():
     for store in ("sqlite", "none"):
         code, out, err = run("serve", "--mode", "db", "--listen", "127.0.0.1:0", "--store", store,

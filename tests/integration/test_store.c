@@ -313,6 +313,10 @@ static void assert_sums(const struct store *store)
     for (int i = 0; i < STORE_OUTCOMES; i++)
         sum += c->outcomes[i];
     assert_int_equal(sum, c->inserts);
+    sum = 0;
+    for (unsigned i = 0; i < c->pool; i++)
+        sum += c->by_connection[i];
+    assert_true(sum <= c->in_flight);
     assert_int_equal(c->latency->count, c->outcomes[STORE_DONE]);
 }
 
