@@ -49,6 +49,7 @@ struct lab {
     bool is_mismatch;
     bool is_interrupted;
     char store[256], cache[256];
+    uint32_t pg_batch;
     struct result_target *results;
     struct load_result *loads;
     char (*names)[URL_BYTES];
@@ -219,6 +220,7 @@ static bool start_own_target(struct lab *l, char url[URL_BYTES], struct fail *f)
     log_line("target: %s", target_line(l->target));
     snprintf(l->store, sizeof l->store, "%s", target_store_text(l->target));
     snprintf(l->cache, sizeof l->cache, "%s", target_cache_text(l->target));
+    l->pg_batch = target_pg_batch(l->target);
     snprintf(url, URL_BYTES, "http://%s%s", target_address(l->target), l->scenario->path);
     return true;
 }
@@ -366,6 +368,7 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
         .services = services_text(l),
         .store = l->store[0] ? l->store : NULL,
         .cache = l->cache[0] ? l->cache : NULL,
+        .pg_batch = l->pg_batch,
         .pinning = l->pinning.text,
         .is_interrupted = l->is_interrupted,
         .targets = l->results,

@@ -274,6 +274,7 @@ static json_t *scenario_json(const struct result *r)
     put(to, "services", text_or_null(r->services));
     put(to, "store", text_or_null(r->store));
     put(to, "cache", text_or_null(r->cache));
+    put(to, "pg_batch", r->pg_batch ? json_integer(r->pg_batch) : json_null());
     return to;
 }
 
