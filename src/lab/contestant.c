@@ -101,11 +101,10 @@ static bool await_report(struct contestants *c, unsigned kind, struct warden_rep
 static bool has_ended(struct contestants *c)
 {
     struct pollfd wait = {.fd = c->fd, .events = POLLIN};
-    struct warden_report r;
-    if (!c->has_ended && poll(&wait, 1, 0) > 0 &&
-        recv(c->fd, &r, sizeof r, 0) == (ssize_t)sizeof r && r.kind == WARDEN_ENDED) {
-        c->ended = r;
+    if (!c->has_ended && poll(&wait, 1, 0) > 0) {
         c->has_ended = true;
+        if (recv(c->fd, &c->ended, sizeof c->ended, 0) != (ssize_t)sizeof c->ended)
+            c->ended = (struct warden_report){.status = SIGKILL}; /* with the warden */
     }
     return c->has_ended;
 }
@@ -167,20 +166,6 @@ static bool fail_ended(const struct contestants *c, struct fail *f)
 }
 
 /* --- starting --- */
-
-static bool choose_port(struct contestants *c, struct fail *f)
-{
-    if (!address_parse("127.0.0.1:0", &c->address, f))
-        return false;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool is_good = fd >= 0 && bind(fd, &c->address.sa.any, c->address.len) == 0 &&
-                   getsockname(fd, &c->address.sa.any, &c->address.len) == 0;
-    if (fd >= 0)
-        close(fd);
-    address_text(&c->address, c->address_text);
-    return is_good ||
-           fail_set(f, EXIT_FAILED, "no free port could be had on 127.0.0.1: %s", strerror(errno));
-}
 
 /* Everything of an order but its words. */
 static void begin_order(struct contestants *c, const struct contestant_config *config)
@@ -331,8 +316,9 @@ bool contestant_start(struct contestants *c, const struct contestant_config *con
     const struct target_file *t = config->file;
     struct target_places places = config->places;
     struct fail ignored;
-    if (!choose_port(c, f))
+    if (!sock_free_port(&c->address, f))
         return false;
+    address_text(&c->address, c->address_text);
     begin_order(c, config);
     places.host = "127.0.0.1";
     places.port = address_port(&c->address);
