@@ -42,7 +42,7 @@ struct generator {
     struct user_list
         ready; /* closed loop: may want to send; open loop: nothing under way on them */
     struct user_list unconnected; /* to be connected, whether or not a request is due */
-    struct user_list spare; /* with requests under way, and room for more (--pipeline) */
+    struct user_list spare;       /* with requests under way, and room for more (--pipeline) */
     struct flight *first_flight, *last_flight; /* under way, oldest first */
     uint32_t flight_count;
     struct user *unsent_users, **unsent_end; /* with requests that leave in this turn */
