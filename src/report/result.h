@@ -16,8 +16,7 @@
 struct result_target {
     const char *name;
     const struct load_result *load;
-    double server_cpu_us_per_request; /* NAN: unknown */
-    const struct find_max *find_max;  /* NULL: `load` is no search's last run */
+    const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
 struct result {
