@@ -135,8 +135,8 @@ $(B)/gen/version.h: FORCE
 # The scenarios as C strings, one row a file; written only when it changes.
 $(B)/gen/scenario_files.inc: FORCE
 	@mkdir -p $(@D)
-	@for f in $(sort $(wildcard scenarios/*.ini)); do echo "{\"$$(basename $$f .ini)\", SPAN("; \
-		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
+	@for name in $(sort $(patsubst scenarios/%.ini,%,$(wildcard scenarios/*.ini))); do echo "{\"$$name\", SPAN("; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' scenarios/$$name.ini; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # The page of the report, one text.
