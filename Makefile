@@ -43,6 +43,13 @@ endif
 LIBRARY_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBRARIES))
 # libmemcached asks for two more libraries that only its SASL and pool users need.
 LIBRARY_LIBS := $(filter-out -lsasl2 -lmemcachedutil,$(shell $(PKG_CONFIG) --libs $(LIBRARIES)))
+# The charts of the page, one JavaScript file that is built into it.
+DYGRAPHS ?= $(firstword $(wildcard /usr/share/javascript/dygraphs/dygraph.min.js \
+	node_modules/dygraphs/dist/dygraph.min.js))
+ifeq ($(wildcard $(or $(DYGRAPHS),-)),)
+$(error dygraph.min.js cannot be found$(DYGRAPHS:%= at %): install libjs-dygraphs (name of Debian), or run \
+	`tools/setup build`; elsewhere `npm install dygraphs@2.2.1`, or say DYGRAPHS=FILE)
+endif
 endif
 
 # --- flags: what the program needs is added to what the user gives ----------------------------------
@@ -128,9 +135,17 @@ $(B)/gen/version.h: FORCE
 # The scenarios as C strings, one row a file; written only when it changes.
 $(B)/gen/scenario_files.inc: FORCE
 	@mkdir -p $(@D)
-	@for f in $(sort $(wildcard scenarios/*.ini)); do echo "{\"$$(basename $$f .ini)\", SPAN("; \
-		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
+	@for name in $(sort $(patsubst scenarios/%.ini,%,$(wildcard scenarios/*.ini))); do echo "{\"$$name\", SPAN("; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' scenarios/$$name.ini; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# The page of the report, one text.
+$(B)/gen/page.html: tools/page $(wildcard web/*) $(DYGRAPHS)
+	@mkdir -p $(@D)
+	@echo "  PAGE   $@"
+	$(Q)tools/page $(abspath $(DYGRAPHS)) > $@
+
+$(B)/src/report/page_html.o: $(B)/gen/page.html
 
 -include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(FAKE_RING:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(PRELOADS:.so=.d) $(MICRO:=.d) \
 	$(FUZZERS:%=$(B)/tests/fuzz/%.d) $(PARTS:$(B)/%.o=$(B)/fuzz/%.d) \

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "storage/storage.h"
 
 #define SCENARIO_BYTES_MAX 65536
@@ -66,6 +67,49 @@ static bool set_published(struct scenario *s, const char *value, struct fail *f)
     return set_text(s->published, sizeof s->published, value, f);
 }
 
+const char *const scenario_metrics[METRIC_COUNT] = {"max_rps", "rps", "mean_us"};
+
+/* "gin max_rps 40k" */
+static bool set_figure(struct scenario *s, const char *text, struct fail *f)
+{
+    char contestant[32], metric[16], value[24], shown[SHOWN_BYTES];
+    int end = 0;
+    struct scenario_figure *to = &s->figures[s->figure_count];
+    if (s->figure_count == SCENARIO_FIGURES_MAX)
+        return fail_set(f, EXIT_USAGE, "more than %d figures", SCENARIO_FIGURES_MAX);
+    if (sscanf(text, "%31s %15s %23s %n", contestant, metric, value, &end) != 3 || text[end])
+        return fail_set(f, EXIT_USAGE,
+                        "\"%s\" is no figure: expected CONTESTANT METRIC VALUE, such as "
+                        "gin max_rps 40k",
+                        log_escape(span_of(text), shown, sizeof shown));
+    unsigned m = 0;
+    while (m < METRIC_COUNT && strcmp(metric, scenario_metrics[m]) != 0)
+        m++;
+    if (m == METRIC_COUNT)
+        return fail_set(f, EXIT_USAGE, "\"%s\" is no metric: expected max_rps, rps or mean_us",
+                        log_escape(span_of(metric), shown, sizeof shown));
+    to->metric = (enum scenario_metric)m;
+    snprintf(to->contestant, sizeof to->contestant, "%s", contestant);
+    if (!units_rate(value, &to->value, f))
+        return false;
+    s->figure_count++;
+    return true;
+}
+
+static bool set_figures(struct scenario *s, const char *value, struct fail *f)
+{
+    char one[NAME_BYTES * 2];
+    for (const char *at = value; *at; at += *at == ',') {
+        at += strspn(at, " \t");
+        size_t len = strcspn(at, ",");
+        snprintf(one, sizeof one, "%.*s", (int)len, at);
+        if (!set_figure(s, one, f))
+            return false;
+        at += len;
+    }
+    return true;
+}
+
 static bool set_path(struct scenario *s, const char *value, struct fail *f)
 {
     char shown[SHOWN_BYTES];
@@ -109,11 +153,9 @@ static const struct option_table upstream_tables[] = {{upstream_options, 0}, {0}
 static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
 static const struct own_key no_keys[] = {{0}};
-static const struct own_key scenario_keys[] = {{"name", set_name},
-                                               {"summary", set_summary},
-                                               {"published", set_published},
-                                               {"services", set_services},
-                                               {0}};
+static const struct own_key scenario_keys[] = {
+    {"name", set_name},       {"summary", set_summary},   {"published", set_published},
+    {"figures", set_figures}, {"services", set_services}, {0}};
 static const struct own_key load_keys[] = {{"path", set_path}, {0}};
 
 static const struct section sections[] = {

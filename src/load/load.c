@@ -312,7 +312,7 @@ static void judge(const struct run *r, struct load_result *out)
         .threads = out->threads,
         .connections = connections_wanted(r),
         /* without keep-alive, how many are open at one time follows from the rate */
-        .opened_most = out->is_kept_alive ? out->connections_opened_most : connections_wanted(r),
+        .opened = out->is_kept_alive ? out->connections_opened : connections_wanted(r),
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
         .samples_needed = expect_samples_needed(&r->plan->expected),
@@ -374,7 +374,7 @@ static void run_result(struct run *r, struct load_result *out)
     fill_plan(r->plan, out);
     fill_series(&r->series, out);
     for (unsigned i = 0; i < r->plan->threads; i++) {
-        out->connections_opened_most += r->generators[i].open_most;
+        out->connections_opened += r->generators[i].opened_count;
         out->connections_made += r->generators[i].open_total;
     }
     out->duration_s = measure_duration(r, &out->counts);

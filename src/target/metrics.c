@@ -61,6 +61,33 @@ void target_storage_latency(const struct target *t, struct hist *store, struct h
     sum_storage(t, true, &ignored, cache);
 }
 
+static uint64_t errors_of(const struct store_counters *c)
+{
+    return counter_read(&c->outcomes[STORE_UNAVAILABLE]) +
+           counter_read(&c->outcomes[STORE_UNKNOWN]) + counter_read(&c->outcomes[STORE_REFUSED]);
+}
+
+unsigned target_pool_in_flight(const struct target *t)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *c = counters_of(&t->workers[i], false);
+        sum += c ? counter_read(&c->in_flight) : 0;
+    }
+    return (unsigned)sum;
+}
+
+void target_storage_errors(const struct target *t, uint64_t *db, uint64_t *cache)
+{
+    *db = *cache = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *store = counters_of(&t->workers[i], false);
+        const struct store_counters *set = counters_of(&t->workers[i], true);
+        *db += store ? errors_of(store) : 0;
+        *cache += set ? errors_of(set) : 0;
+    }
+}
+
 int target_pool(const struct target *t)
 {
     struct store_counters sum = {0};
@@ -140,8 +167,7 @@ static void put_errors(struct text *out, const char *op, const char *db,
                        const struct store_counters *c)
 {
     text_addf(out, "myapp_errors_count{op=\"%s\",db=\"%s\"} %llu\n", op, db,
-              (unsigned long long)(c->outcomes[STORE_UNAVAILABLE] + c->outcomes[STORE_UNKNOWN] +
-                                   c->outcomes[STORE_REFUSED]));
+              (unsigned long long)errors_of(c));
 }
 
 static void put_outcomes(struct text *out, const char *op, const struct store_counters *c)

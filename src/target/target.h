@@ -53,6 +53,12 @@ void target_storage_latency(const struct target *t, struct hist *store, struct h
 int target_pool(
     const struct target *t); /* open database connections, -1 where there is no database */
 
+/* Inserts under way now, those that wait for a connection included. */
+unsigned target_pool_in_flight(const struct target *t);
+
+/* Inserts and sets that did not end as done, since the start. */
+void target_storage_errors(const struct target *t, uint64_t *db, uint64_t *cache);
+
 /* Drains and stops; blocks; frees. */
 void target_stop(struct target *t);
 
