@@ -117,12 +117,11 @@ $(B)/%.o: %.S
 	@grep -o '"[^"]*"' $< | tr -d '"' | sort -u | while read -r f; do \
 		if [ -f "$$f" ]; then printf '%s: %s\n%s:\n' $@ "$$f" "$$f"; fi; done >> $(@:.o=.d)
 
-# 0.1.0 at its tag or outside a repository, else 0.1.0+gabc1234; written only when it changes.
+# What --version and the man pages say; written only when it changes.
 $(B)/gen/version.h: FORCE
 	@mkdir -p $(@D)
-	@suffix=; if [ -e .git ] && ! git describe --tags --exact-match --match v$(VERSION) >/dev/null 2>&1; \
-		then suffix=$$(git rev-parse --short=7 HEAD 2>/dev/null | sed 's/^/+g/'); fi; \
-		echo "#define IUBENCH_VERSION \"$(VERSION)$$suffix\"" > $@.new
+	@set -- $$(tools/revision $(VERSION)); \
+		printf '#define IUBENCH_VERSION "%s"\n#define IUBENCH_DATE "%s"\n' $$1 $$2 > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # The scenarios as C strings, one row a file; written only when it changes.
