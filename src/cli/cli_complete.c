@@ -106,7 +106,7 @@ static void put_bash_answer(struct values *v, struct text *out)
 
 static void put_bash_option(const struct command *c, const struct option_row *row, struct text *out)
 {
-    if (row->kind == OPTION_FLAG)
+    if (row->kind == OPTION_FLAG || row->is_value_optional)
         return;
     text_addf(out, "    %s:--%s", c->name, row->name);
     if (row->letter)
@@ -259,10 +259,9 @@ static void put_fish_values(struct values *v, struct text *out)
 {
     if (v->words.len)
         text_addf(out, " -a '%s'", v->words.data);
-    if (v->is_file)
-        text_add(out, SPAN(" -F"));
-    else if (v->is_folder)
+    if (v->is_folder)
         text_add(out, SPAN(" -a '(__fish_complete_directories)'"));
+    text_add(out, v->is_file ? SPAN(" -F") : SPAN(" -f"));
     text_free(&v->words);
 }
 
