@@ -103,7 +103,7 @@ $(B)/libiubench.a: $(PARTS)
 	@echo "  AR     $@"
 	$(Q)$(AR) rcs $@ $^
 
-$(B)/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
+$(B)/%.o: %.c $(B)/gen/flags | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
 	@echo "  CC     $@"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
@@ -116,6 +116,13 @@ $(B)/%.o: %.S
 	$(Q)$(CC) $(CPPFLAGS) -MMD -MP -Wa,--noexecstack -c -o $@ $<
 	@grep -o '"[^"]*"' $< | tr -d '"' | sort -u | while read -r f; do \
 		if [ -f "$$f" ]; then printf '%s: %s\n%s:\n' $@ "$$f" "$$f"; fi; done >> $(@:.o=.d)
+
+# Other flags make other objects; all but -Werror, which changes none. Written only when it changes.
+FLAGS := $(CC) $(CPPFLAGS) $(filter-out -Werror,$(CFLAGS)) $(SAN_FLAGS)
+$(B)/gen/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # What --version and the man pages say; written only when it changes.
 $(B)/gen/version.h: FORCE
@@ -218,7 +225,7 @@ $(B)/fuzz/libiubench.a: $(PARTS:$(B)/%=$(B)/fuzz/%)
 	@echo "  AR     $@"
 	$(Q)$(AR) rcs $@ $^
 
-$(B)/fuzz/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
+$(B)/fuzz/%.o: %.c $(B)/gen/flags | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
 	@echo "  CLANG  $@"
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) $(FUZZ_SAN) -MMD -MP -c -o $@ $<
