@@ -147,7 +147,7 @@ static bool read_latency(const struct read_node *t, double values[COMPARE_METRIC
                          struct fail *f)
 {
     struct read_node latency;
-    uint64_t count;
+    uint64_t count = 0;
     if (!read_object(t, "latency_us", &latency, f) || !read_count(&latency, "count", &count, f) ||
         !read_number(&latency, "p50", &values[COMPARE_P50], f) ||
         !read_number(&latency, "p99", &values[COMPARE_P99], f) ||
