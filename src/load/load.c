@@ -113,6 +113,8 @@ static void run_go(struct run *r)
         run_sleep(r, until_ns);
     if (!steal_read(client_cpus(r), &r->steal_start))
         r->steal_start = (struct steal){0};
+    if (r->watch && r->watch->begin)
+        r->watch->begin(r->watch->arg);
     r->start_ns = r->row_ns = clock_ns() + START_AHEAD_NS;
     r->started_us = clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
     r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
@@ -429,6 +431,8 @@ void load_result_free(struct load_result *r)
     free(r->latency);
     free(r->service);
     free(r->send_lag);
+    for (unsigned i = 0; i < r->second_count; i++)
+        free(r->seconds[i].usage);
     free(r->seconds);
     for (unsigned i = 0; i < r->sample_count; i++)
         bytes_free(&r->samples[i].body);

@@ -186,6 +186,19 @@ static void put_storage_gauge(struct text *out, const char *name, const char *ty
               (unsigned long long)insert, name, (unsigned long long)set);
 }
 
+static void put_connections(const struct target *t, struct text *out)
+{
+    static const char name[] = "iubench_storage_connection_in_flight";
+    put_family(out, name, "gauge", "operations that each connection has to answer");
+    for (unsigned i = 0; i < t->thread_count; i++)
+        for (int is_cache = 0; is_cache < 2; is_cache++) {
+            const struct store_counters *c = counters_of(&t->workers[i], is_cache);
+            for (unsigned n = 0; c && n < gauge_read(&c->pool); n++)
+                text_addf(out, "%s{op=\"%s\",thread=\"%u\",connection=\"%u\"} %u\n", name,
+                          is_cache ? "set" : "insert", i, n, gauge_read(&c->by_connection[n]));
+        }
+}
+
 static void put_storage(const struct target *t, struct text *out)
 {
     struct hist *insert_latency = t->insert_latency, *set_latency = t->set_latency;
@@ -211,6 +224,7 @@ static void put_storage(const struct target *t, struct text *out)
                       insert.pool, set.pool);
     put_storage_gauge(out, "iubench_storage_in_flight", "gauge", "operations under way",
                       insert.in_flight, set.in_flight);
+    put_connections(t, out);
     put_storage_gauge(out, "iubench_storage_reconnects_total", "counter",
                       "connections that had to be made again", insert.reconnects, set.reconnects);
 }

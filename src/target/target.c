@@ -340,6 +340,12 @@ bool target_is_embedded(const struct target *t)
     return t->storage && storage_is_embedded(t->storage);
 }
 
+uint32_t target_pg_batch(const struct target *t)
+{
+    bool has_postgres = t->storage && storage_postgres(t->storage);
+    return has_postgres ? storage_batch(t->storage) : 0;
+}
+
 const struct storage *target_storage(const struct target *t)
 {
     return t->storage;
