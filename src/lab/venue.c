@@ -1,4 +1,4 @@
-#include "lab/stage.h"
+#include "lab/venue.h"
 
 /* Opened from the outside in: whoever is forked comes first, while there is one thread. */
 
@@ -28,7 +28,7 @@ struct needs {
     bool is_several;
 };
 
-static struct needs needs_of(const struct stage *s, const struct entrant *entrants, unsigned count)
+static struct needs needs_of(const struct venue *s, const struct entrant *entrants, unsigned count)
 {
     const struct scenario *scenario = s->scenario;
     struct needs n = {.is_several = count > 1 || s->config->repeat > 1};
@@ -48,7 +48,7 @@ static struct needs needs_of(const struct stage *s, const struct entrant *entran
 
 /* --- cores and folder --- */
 
-static bool choose_cores(struct stage *s, struct fail *f)
+static bool choose_cores(struct venue *s, struct fail *f)
 {
     if (!pinning_choose(s->config->pin, &s->pinning, f))
         return fail_prefix(f, "--pin");
@@ -59,7 +59,7 @@ static bool choose_cores(struct stage *s, struct fail *f)
     return true;
 }
 
-static void choose_folder(struct stage *s)
+static void choose_folder(struct venue *s)
 {
     if (s->config->out) {
         snprintf(s->folder, sizeof s->folder, "%s", s->config->out);
@@ -75,9 +75,9 @@ static void choose_folder(struct stage *s)
         snprintf(s->folder, sizeof s->folder, "results/%s-%s-%d", s->scenario->name, stamp, n);
 }
 
-bool stage_make_folder(const struct stage *s, struct fail *f)
+bool venue_make_folder(const struct venue *s, struct fail *f)
 {
-    char part[STAGE_FOLDER_BYTES], shown[STAGE_FOLDER_BYTES];
+    char part[VENUE_FOLDER_BYTES], shown[VENUE_FOLDER_BYTES];
     for (const char *at = s->folder; *at; at++) {
         if (*at != '/' && at[1])
             continue;
@@ -91,7 +91,7 @@ bool stage_make_folder(const struct stage *s, struct fail *f)
 
 /* --- services --- */
 
-static bool choose_services(struct stage *s, const struct needs *n, struct fail *f)
+static bool choose_services(struct venue *s, const struct needs *n, struct fail *f)
 {
     struct fail missing;
     s->services_mode = (enum run_services)s->config->services;
@@ -116,7 +116,7 @@ static bool choose_services(struct stage *s, const struct needs *n, struct fail 
     return true;
 }
 
-static bool start_services(struct stage *s, const struct needs *n, struct fail *f)
+static bool start_services(struct venue *s, const struct needs *n, struct fail *f)
 {
     if (s->services_mode != SERVICES_MANAGED)
         return true;
@@ -141,7 +141,7 @@ static bool start_services(struct stage *s, const struct needs *n, struct fail *
 
 /* A contestant finds its table made, as the published ones did; and what is to be emptied between
  * races has to be ours. */
-static bool make_tables(struct stage *s, const struct needs *n, struct fail *f)
+static bool make_tables(struct venue *s, const struct needs *n, struct fail *f)
 {
     bool is_needed = s->has_services && n->postgres && (n->files || n->is_several);
     if (!is_needed)
@@ -156,12 +156,12 @@ static bool make_tables(struct stage *s, const struct needs *n, struct fail *f)
     return s->audit || fail_prefix(f, "tables");
 }
 
-bool stage_clear(struct stage *s, struct fail *f)
+bool venue_clear(struct venue *s, struct fail *f)
 {
     return !s->audit || audit_clear(s->audit, f);
 }
 
-const char *stage_services_text(const struct stage *s)
+const char *venue_services_text(const struct venue *s)
 {
     bool has_storage = s->has_services || s->scenario->wants_postgres ||
                        s->scenario->wants_memcached;
@@ -170,7 +170,7 @@ const char *stage_services_text(const struct stage *s)
 
 /* --- the upstream --- */
 
-static bool start_upstream(struct stage *s, const struct needs *n, struct fail *f)
+static bool start_upstream(struct venue *s, const struct needs *n, struct fail *f)
 {
     if (!n->upstream || s->scenario->target.upstream)
         return true;
@@ -188,17 +188,17 @@ static bool start_upstream(struct stage *s, const struct needs *n, struct fail *
 
 /* --- the whole --- */
 
-bool stage_open(struct stage *s, const struct scenario *scenario, const struct run_config *config,
+bool venue_open(struct venue *s, const struct scenario *scenario, const struct run_config *config,
                 const struct entrant *entrants, unsigned count, struct fail *f)
 {
-    *s = (struct stage){.scenario = scenario, .config = config};
+    *s = (struct venue){.scenario = scenario, .config = config};
     struct needs n = needs_of(s, entrants, count);
     choose_folder(s);
     if (!choose_cores(s, f) || !choose_services(s, &n, f))
         return false;
     if (n.files) {
         s->contestants = contestants_open(f);
-        if (!s->contestants || !stage_make_folder(s, f))
+        if (!s->contestants || !venue_make_folder(s, f))
             return false;
     }
     return start_services(s, &n, f) && make_tables(s, &n, f) && start_upstream(s, &n, f);
@@ -209,7 +209,7 @@ static const char *text_or_null(const char *text)
     return text && *text ? text : NULL;
 }
 
-struct target_places stage_places(const struct stage *s)
+struct target_places venue_places(const struct venue *s)
 {
     const struct storage_config *storage = &s->scenario->target.storage;
     unsigned cores = (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target
@@ -229,7 +229,7 @@ struct target_places stage_places(const struct stage *s)
     };
 }
 
-struct target_config stage_own_target(const struct stage *s)
+struct target_config venue_own_target(const struct venue *s)
 {
     struct target_config config = s->scenario->target;
     config.listen = "127.0.0.1:0";
@@ -249,14 +249,14 @@ struct target_config stage_own_target(const struct stage *s)
     return config;
 }
 
-bool stage_should_stop(void *arg)
+bool venue_should_stop(void *arg)
 {
-    struct stage *s = arg;
+    struct venue *s = arg;
     s->is_interrupted |= s->config->stop(NULL);
     return s->is_interrupted;
 }
 
-void stage_close(struct stage *s)
+void venue_close(struct venue *s)
 {
     contestants_close(s->contestants);
     if (s->upstream)

@@ -1,7 +1,7 @@
 /* What all contestants of a run share: the cores, the services with their tables, the upstream, and
  * the warden that starts them. */
-#ifndef LAB_STAGE_H
-#define LAB_STAGE_H
+#ifndef LAB_VENUE_H
+#define LAB_VENUE_H
 
 #include <stdbool.h>
 
@@ -11,11 +11,12 @@
 #include "lab/pinning.h"
 #include "lab/run.h"
 #include "lab/services.h"
+#include "net/sock.h"
 #include "storage/audit.h"
 
-enum { STAGE_FOLDER_BYTES = 480 };
+enum { VENUE_FOLDER_BYTES = 480 };
 
-struct stage {
+struct venue {
     const struct scenario *scenario;
     const struct run_config *config;
     struct pinning pinning;
@@ -28,34 +29,34 @@ struct stage {
     struct upstream *upstream;
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct contestants *contestants; /* NULL: none is started by a file */
-    char folder[STAGE_FOLDER_BYTES]; /* of the results; exists when there are contestants */
+    char folder[VENUE_FOLDER_BYTES]; /* of the results; exists when there are contestants */
     bool is_interrupted;
 };
 
 /* Sets all of it up for these entrants, in the order above. Must be called before other threads are
- * started; stage_close() in any case. */
-bool stage_open(struct stage *s, const struct scenario *scenario, const struct run_config *config,
+ * started; venue_close() in any case. */
+bool venue_open(struct venue *s, const struct scenario *scenario, const struct run_config *config,
                 const struct entrant *entrants, unsigned count, struct fail *f) MUST_USE;
 
 /* Empties table and cache, so that each race begins alike; services that are not ours stay as they
  * are. */
-bool stage_clear(struct stage *s, struct fail *f) MUST_USE;
+bool venue_clear(struct venue *s, struct fail *f) MUST_USE;
 
 /* What stands in the place of {pg_uri} and so on. */
-struct target_places stage_places(const struct stage *s);
+struct target_places venue_places(const struct venue *s);
 
 /* Our own target, with the services and the upstream of this run. */
-struct target_config stage_own_target(const struct stage *s);
+struct target_config venue_own_target(const struct venue *s);
 
-/* Whether the user wants to stop; `s` is a struct stage. */
-bool stage_should_stop(void *s);
+/* Whether the user wants to stop; `s` is a struct venue. */
+bool venue_should_stop(void *s);
 
 /* "managed", "external", "embedded", "none". */
-const char *stage_services_text(const struct stage *s);
+const char *venue_services_text(const struct venue *s);
 
-void stage_close(struct stage *s);
+void venue_close(struct venue *s);
 
 /* Makes the folder and those above it. */
-bool stage_make_folder(const struct stage *s, struct fail *f) MUST_USE;
+bool venue_make_folder(const struct venue *s, struct fail *f) MUST_USE;
 
 #endif
