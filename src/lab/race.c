@@ -35,6 +35,7 @@ static bool start_own(struct turn *t, struct fail *f)
     if (!t->target)
         return fail_prefix(f, "target");
     log_line("target: %s", target_line(t->target));
+    t->race->pg_batch = target_pg_batch(t->target);
     snprintf(t->race->store, sizeof t->race->store, "%s", target_store_text(t->target));
     snprintf(t->race->cache, sizeof t->race->cache, "%s", target_cache_text(t->target));
     snprintf(t->url, URL_BYTES, "http://%s%s", target_address(t->target), t->venue->scenario->path);
@@ -126,6 +127,7 @@ static void second_passed(void *arg, struct load_second *row)
 {
     struct turn *t = arg;
     sampler_fill(t->sampler, row);
+    live_second(t->venue->live, row);
     result_print_second(row, stderr);
 }
 
@@ -174,6 +176,7 @@ static bool load(struct turn *t, struct fail *f)
     struct load_plan *plan = plan_new(t, &config, f);
     if (!plan)
         return false;
+    live_target(t->venue->live, t->race->entrant->name, plan);
     t->sampler = sampler_new(t->target);
     t->race->has_result = load_run(plan, &watch, &t->race->load, f);
     load_plan_free(plan);

@@ -15,6 +15,7 @@ struct race {
     bool has_result;
     struct load_result load;
     char store[256], cache[256]; /* of our own target */
+    uint32_t pg_batch;           /* see struct result */
     char verified[256];          /* what --verify has to say */
     bool is_mismatch;
 

@@ -13,6 +13,7 @@
 #include "lab/order.h"
 #include "lab/race.h"
 #include "lab/venue.h"
+#include "live/live.h"
 #include "report/result.h"
 
 static const uint64_t WARMUP_NS = 2 * NS_PER_S;
@@ -23,6 +24,7 @@ struct lab {
     struct run_config config; /* with what was left open settled */
     struct entrant *entrants;
     unsigned entrant_count;
+    struct live *live; /* NULL: nobody watches */
     struct venue venue;
     struct race *races;
     unsigned race_count, most; /* that were run; that there is room for */
@@ -31,6 +33,7 @@ struct lab {
 };
 
 static bool read_entrants(struct lab *l, struct fail *f);
+static bool start_live(struct lab *l, struct fail *f);
 static bool set_up(struct lab *l, struct fail *f);
 static bool race_all(struct lab *l, struct fail *f);
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f);
@@ -54,9 +57,10 @@ bool run_scenario(const struct scenario *s, const struct run_config *config, int
     struct lab *l = mem_need(1, sizeof *l);
     l->scenario = s;
     l->config = *config;
-    bool is_run = read_entrants(l, f) &&
+    bool is_run = read_entrants(l, f) && live_open(&s->load, &l->live, f) &&
                   venue_open(&l->venue, s, &l->config, l->entrants, l->entrant_count, f) &&
-                  set_up(l, f) && race_all(l, f) && leave_result(l, exit_code, f);
+                  start_live(l, f) && set_up(l, f) && race_all(l, f) &&
+                  leave_result(l, exit_code, f);
     lab_close(l);
     return is_run;
 }
@@ -89,6 +93,44 @@ static bool read_entrants(struct lab *l, struct fail *f)
             return false;
     }
     settle(l);
+    return true;
+}
+
+/* --- as it is told --- */
+
+/* Without what was measured, for those who watch; stores are those of our own target, if it raced. */
+static struct result describe(const struct lab *l)
+{
+    const struct race *own = NULL;
+    for (unsigned i = 0; i < l->race_count && !own; i++)
+        own = l->races[i].store[0] ? &l->races[i] : NULL;
+    return (struct result){
+        .argc = l->config.argc,
+        .argv = l->config.argv,
+        .scenario = l->scenario->name,
+        .services = venue_services_text(&l->venue),
+        .store = own ? own->store : NULL,
+        .cache = own ? own->cache : NULL,
+        .pg_batch = own ? own->pg_batch : 0,
+        .pinning = l->venue.pinning.text,
+        .is_interrupted = l->venue.is_interrupted,
+        .races = {.repeats = l->config.repeat,
+                  .order_seed = l->config.order_seed,
+                  .warmup_ns = l->config.warmup_ns,
+                  .failures = l->failures,
+                  .failure_count = l->failure_count},
+    };
+}
+
+static bool start_live(struct lab *l, struct fail *f)
+{
+    const struct result known = describe(l);
+    const struct pinning *p = &l->venue.pinning;
+    if (!live_start(l->live, &known, &p->client, &p->target, f))
+        return false;
+    if (live_url(l->live))
+        log_line("dashboard: %s", live_url(l->live));
+    l->venue.live = l->live;
     return true;
 }
 
@@ -210,36 +252,15 @@ static unsigned list_results(const struct lab *l, struct result_target *targets)
     return count;
 }
 
-/* Of the first race of our own target. */
-static const char *own_text(const struct lab *l, bool is_store)
-{
-    for (unsigned i = 0; i < l->race_count; i++)
-        if (l->races[i].store[0])
-            return is_store ? l->races[i].store : l->races[i].cache;
-    return NULL;
-}
-
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 {
     char path[VENUE_FOLDER_BYTES + 32];
     struct result_target *targets = mem_need(l->most, sizeof *targets);
-    struct result result = {
-        .argc = l->config.argc,
-        .argv = l->config.argv,
-        .scenario = l->scenario->name,
-        .services = venue_services_text(&l->venue),
-        .store = own_text(l, true),
-        .cache = own_text(l, false),
-        .pinning = l->venue.pinning.text,
-        .is_interrupted = l->venue.is_interrupted,
-        .targets = targets,
-        .target_count = list_results(l, targets),
-        .races = {.repeats = l->config.repeat,
-                  .order_seed = l->config.order_seed,
-                  .warmup_ns = l->config.warmup_ns,
-                  .failures = l->failures,
-                  .failure_count = l->failure_count},
-    };
+    struct result result = describe(l);
+    result.targets = targets;
+    result.target_count = list_results(l, targets);
+    live_end(l->live, &result);
+    l->live = NULL;
     snprintf(path, sizeof path, "%s/result.json", l->venue.folder);
     if (result.target_count)
         result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
@@ -255,6 +276,7 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 
 static void lab_close(struct lab *l)
 {
+    live_end(l->live, NULL);
     venue_close(&l->venue);
     for (unsigned i = 0; i < l->race_count; i++)
         race_free(&l->races[i]);

@@ -11,6 +11,7 @@
 #include "lab/pinning.h"
 #include "lab/run.h"
 #include "lab/services.h"
+#include "live/live.h"
 #include "net/sock.h"
 #include "storage/audit.h"
 
@@ -30,6 +31,7 @@ struct venue {
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct contestants *contestants; /* NULL: none is started by a file */
     char folder[VENUE_FOLDER_BYTES]; /* of the results; exists when there are contestants */
+    struct live *live;               /* the run's; NULL: nobody watches */
     bool is_interrupted;
 };
 

@@ -138,8 +138,8 @@ static bool fail_listen(const struct address *a, struct fail *f)
     case EADDRINUSE:
         return fail_set(
             f, EXIT_FAILED,
-            "%s is taken: another program listens there; choose another with --listen, or find it "
-            "with `ss -ltnp`",
+            "%s is taken: another program listens there; choose another address, or find it with "
+            "`ss -ltnp`",
             text);
     case EACCES:
         return fail_set(
