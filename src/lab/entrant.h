@@ -18,7 +18,7 @@ struct entrant {
     const char *word;         /* as it was given */
     const char *name;         /* as results call it */
     struct target_file *file; /* ENTRANT_FILE */
-    bool is_out;              /* could not be set up */
+    bool is_out;              /* failed or was skipped: it races no more */
 };
 
 /* EXIT_USAGE if there is no such target, or its file is wrong. `word` must stay. */

@@ -207,7 +207,7 @@ static bool end_verify(struct turn *t, struct fail *f)
 static bool has_lived(struct turn *t)
 {
     if (t->is_dead && t->race->has_result) {
-        fail_prefix(&t->race->why, "in second %u of the load it", t->race->load.second_count);
+        fail_prefix(&t->race->why, "in second %u of the load", t->race->load.second_count);
         load_result_free(&t->race->load);
         t->race->has_result = false;
     }

@@ -174,7 +174,7 @@ static bool has_races_left(const struct lab *l, const unsigned *order, unsigned 
 }
 
 /* A failure that was said already, and for which the run itself ends, is not said again. */
-static bool race_one(struct lab *l, const struct entrant *e, unsigned repeat, struct fail *f)
+static bool race_one(struct lab *l, struct entrant *e, unsigned repeat, struct fail *f)
 {
     struct race *r = &l->races[l->race_count++];
     *r = (struct race){.entrant = e, .repeat = repeat};
@@ -184,6 +184,7 @@ static bool race_one(struct lab *l, const struct entrant *e, unsigned repeat, st
     race_run(r, &l->venue);
     if (!r->has_failed || l->venue.is_interrupted)
         return true;
+    e->is_out = true; /* it would fail again, after as long a wait */
     bool is_kept = keep_failure(l, e, repeat, &r->why);
     if (!is_kept)
         *f = r->why;
@@ -214,6 +215,9 @@ static int judge(const struct lab *l)
 {
     int worst = EXIT_DONE;
     bool has_result = false;
+    for (unsigned i = 0; i < l->failure_count; i++)
+        if (!l->failures[i].is_skipped)
+            return EXIT_FAILED;
     for (unsigned i = 0; i < l->race_count; i++) {
         const struct race *r = &l->races[i];
         has_result |= r->has_result;
@@ -223,10 +227,7 @@ static int judge(const struct lab *l)
         if (code > worst)
             worst = code;
     }
-    for (unsigned i = 0; i < l->failure_count; i++)
-        if (!l->failures[i].is_skipped && worst < EXIT_FAILED)
-            worst = EXIT_FAILED;
-    return has_result || worst ? worst : EXIT_LACKING;
+    return has_result || l->venue.is_interrupted ? worst : EXIT_LACKING;
 }
 
 static void print_rest(const struct lab *l)
