@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "commands/signals.h"
+#include "lab/sampler.h"
 #include "load/load.h"
 #include "load/plan.h"
 #include "report/file.h"
@@ -24,11 +25,19 @@ struct output {
     const char *csv; /* NULL: none */
     struct hdr_log hdr;
     struct view *view; /* NULL: lines, if any */
+    struct sampler *sampler;
 };
+
+static void take_begin(void *arg)
+{
+    struct output *o = arg;
+    sampler_begin(o->sampler);
+}
 
 static void take_second(void *arg, struct load_second *row)
 {
     struct output *o = arg;
+    sampler_fill(o->sampler, row);
     hdr_log_second(&o->hdr, row);
     if (o->view)
         view_add(view_state(o->view), row);
@@ -103,19 +112,30 @@ static bool show_result(struct output *o, const struct result *r, struct fail *f
     return is_json_shown ? result_dump(r, stdout, f) : result_write(r, config->json, f);
 }
 
+static struct sampler *start_sampler(const struct load_plan *plan, struct fail *f)
+{
+    struct sampler_config config = {.interval_ns = plan->config.sample_ns, .busy = {&plan->cpus}};
+    return sampler_find_target(&config, plan, f) ? sampler_start(&config, f) : NULL;
+}
+
 static int run_plan(struct load_plan *plan, struct output *output, int argc, char **argv,
                     struct fail *f)
 {
     struct load_result load;
     struct find_max found = {0};
-    struct load_watch watch = {.second = take_second, .stop = is_signalled, .arg = output};
+    struct load_watch watch = {
+        .begin = take_begin, .second = take_second, .stop = is_signalled, .arg = output};
     bool is_search = output->config->find_max;
     signals_block();
+    output->sampler = start_sampler(plan, f);
+    if (!output->sampler)
+        return (int)f->exit;
     if (!is_search)
         output->view = open_view(plan, output->config);
     bool is_run = is_search ? find_max_run(plan, &watch, take_probe, &found, &load, f)
                             : load_run(plan, &watch, &load, f);
     view_close(output->view);
+    sampler_stop(output->sampler);
     if (!is_run)
         return (int)f->exit;
     struct result_target target = {

@@ -56,6 +56,8 @@ struct load_config {
     double find_start;          /* --find-start, 1000 */
     uint64_t probe_ns;          /* --probe-time, 2 s */
     bool is_quiet;              /* --quiet: no progress lines */
+    uint32_t pid;       /* --pid: the target's process, for what it uses; 0: found by its address */
+    uint64_t sample_ns; /* --sample-interval, 1 s */
     /* Keep so many of the latest successful answers' bodies per thread, taken from every
      * LOAD_SAMPLE_EVERY-th request; 0: none. */
     uint32_t samples;
@@ -75,6 +77,7 @@ struct load_config {
         .is_kept_alive = true,           \
         .pipeline = 1,                   \
         .expect_body_bytes = UINT64_MAX, \
+        .sample_ns = NS_PER_S,           \
     })
 extern const struct option_row load_options[];
 

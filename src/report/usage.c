@@ -3,6 +3,9 @@
 
 #include "report/json_priv.h"
 
+/* In a shorter last row the scheduler's ticks show as peaks. */
+static const double SHORTEST_S = 0.1;
+
 /* --- a second --- */
 
 static void put_spread(json_t *to, const char *key, const struct usage_spread *s,
@@ -95,7 +98,8 @@ struct usage_sum usage_sum(const struct load_result *r, enum party party)
             weighted += p->cpu_pct.mean * s->length_s;
             length_s += s->length_s;
         }
-        sum.cpu_pct_max = fmax(sum.cpu_pct_max, p->cpu_pct.max); /* the one that is known */
+        if (s->length_s >= SHORTEST_S || isnan(sum.cpu_pct_max))
+            sum.cpu_pct_max = fmax(sum.cpu_pct_max, p->cpu_pct.max); /* the one that is known */
         sum.rss_bytes_max = fmax(sum.rss_bytes_max, p->rss_bytes.max);
         sum.pss_bytes_max = fmax(sum.pss_bytes_max, p->pss_bytes);
     }
