@@ -51,7 +51,8 @@ struct generator {
     enum generator_phase phase;
     uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
     unsigned address;     /* index of the plan's address that is used */
-    uint32_t open_count, open_most;
+    uint32_t open_count;
+    uint32_t opened_count;  /* users whose connection stood at least once */
     uint64_t open_total;    /* connections that were ever open */
     uint32_t closing_count; /* CLOSING: connections that are not yet closed */
 

@@ -246,7 +246,7 @@ static double measure_duration(const struct run *r, const struct load_counts *to
     return window_s + (double)overrun_ns / connections_wanted(r) / 1e9;
 }
 
-static void fill_plan(const struct load_plan *p, struct load_result *out)
+void load_plan_describe(const struct load_plan *p, struct load_result *out)
 {
     snprintf(out->url, sizeof out->url, "%s", p->url.text);
     snprintf(out->method, sizeof out->method, "%s", p->method_text);
@@ -314,7 +314,7 @@ static void judge(const struct run *r, struct load_result *out)
         .threads = out->threads,
         .connections = connections_wanted(r),
         /* without keep-alive, how many are open at one time follows from the rate */
-        .opened_most = out->is_kept_alive ? out->connections_opened_most : connections_wanted(r),
+        .opened = out->is_kept_alive ? out->connections_opened : connections_wanted(r),
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
         .samples_needed = expect_samples_needed(&r->plan->expected),
@@ -373,10 +373,10 @@ static void run_result(struct run *r, struct load_result *out)
         r->window_end_ns = r->row_ns;
     series_finish(&r->series, r->window_end_ns - r->start_ns);
     check_sums(r->plan, &r->series.total);
-    fill_plan(r->plan, out);
+    load_plan_describe(r->plan, out);
     fill_series(&r->series, out);
     for (unsigned i = 0; i < r->plan->threads; i++) {
-        out->connections_opened_most += r->generators[i].open_most;
+        out->connections_opened += r->generators[i].opened_count;
         out->connections_made += r->generators[i].open_total;
     }
     out->duration_s = measure_duration(r, &out->counts);
@@ -438,6 +438,19 @@ void load_result_free(struct load_result *r)
         bytes_free(&r->samples[i].body);
     free(r->samples);
     *r = (struct load_result){0};
+}
+
+void load_counts_add(struct load_counts *to, const struct load_counts *from)
+{
+    to->scheduled += from->scheduled;
+    to->unsent += from->unsent;
+    to->sent += from->sent;
+    to->ok += from->ok;
+    to->timeouts += from->timeouts;
+    to->unfinished += from->unfinished;
+    to->received_bytes += from->received_bytes;
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        to->errors[i] += from->errors[i];
 }
 
 double load_availability(const struct load_result *r, const struct load_counts *c)

@@ -58,6 +58,8 @@ struct load_config {
     bool is_quiet;              /* --quiet: no progress lines */
     uint32_t pid;       /* --pid: the target's process, for what it uses; 0: found by its address */
     uint64_t sample_ns; /* --sample-interval, 1 s */
+    const char *dashboard; /* --dashboard; NULL: none, "": at its usual place (live/live.h) */
+    const char *metrics;   /* --metrics ADDR:PORT; NULL: none */
     /* Keep so many of the latest successful answers' bodies per thread, taken from every
      * LOAD_SAMPLE_EVERY-th request; 0: none. */
     uint32_t samples;
@@ -102,6 +104,9 @@ struct load_counts {
     uint64_t received_bytes;
 };
 
+/* Answers by the hundreds of their status, 0 for a request that has none. */
+enum { LOAD_STATUS_NONE, LOAD_STATUS_2XX = 2, LOAD_STATUS_CLASSES = 10 };
+
 /* One second of a run. Percentiles are of the requests that ended in it. */
 struct load_second {
     uint32_t t;        /* seconds since the start, 1 for the first */
@@ -122,8 +127,12 @@ struct load_second {
     double db_errors, cache_errors; /* in this second */
     int pool, pool_in_flight;       /* -1: unknown */
 
-    int64_t begin_us;                     /* wall clock */
-    const struct hist *latency, *service; /* of this second; only within load_watch.second() */
+    int64_t begin_us; /* wall clock */
+
+    /* of this second; only within load_watch.second() */
+    const struct hist *latency, *service, *send_lag;
+    const struct hist *others[LOAD_STATUS_CLASSES]; /* the part of `latency` that is no 2xx; NULL:
+                                                       there was none */
 };
 
 /* The body of an answer, kept for a check. */
@@ -157,7 +166,7 @@ struct load_result {
     struct hist *send_lag;
     struct load_second *seconds;
     unsigned second_count;
-    uint32_t threads, connections, connections_opened_most;
+    uint32_t threads, connections, connections_opened; /* opened: at least once */
     uint64_t connections_made; /* opened, whole run, those before the start included */
     bool is_kept_alive;
     uint32_t pipeline; /* requests in flight on a connection, at most */
@@ -194,6 +203,9 @@ struct load_plan *load_plan_new(const struct load_config *config, const char *ur
                                 struct fail *f) MUST_USE;
 void load_plan_free(struct load_plan *plan);
 
+/* Fills in what is known of a result before the run: what is loaded, and how. */
+void load_plan_describe(const struct load_plan *plan, struct load_result *r);
+
 /* Threads run on these CPUs, one each, round robin, instead of on config->cores. */
 void load_plan_pin(struct load_plan *plan, const cpu_set_t *cpus);
 
@@ -207,6 +219,8 @@ double load_plan_rate_most(const struct load_plan *plan);
 bool load_run(struct load_plan *plan, const struct load_watch *watch, struct load_result *result,
               struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
+
+void load_counts_add(struct load_counts *to, const struct load_counts *from);
 
 /* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among
  * what ended, so it can be asked of a second as well as of a run. */

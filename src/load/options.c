@@ -193,6 +193,20 @@ const struct option_row load_options[] = {
      .metavar = "DURATION",
      .help = "how often that is read, from 10ms to 1s; what is read more often than once a second "
              "is shown as mean, least and most of the second (1s)"},
+    {.name = "dashboard",
+     .kind = OPTION_TEXT,
+     .at = AT(dashboard),
+     .metavar = "ADDR:PORT",
+     .help =
+         "show the run live in a browser, at this address (127.0.0.1:8081, or a free port where "
+         "that is taken)",
+     .is_value_optional = true},
+    {.name = "metrics",
+     .kind = OPTION_TEXT,
+     .at = AT(metrics),
+     .metavar = "ADDR:PORT",
+     .help = "a page /metrics about the load for Prometheus, at this address; the dashboard has it "
+             "as well"},
     {.name = "quiet",
      .letter = 'q',
      .kind = OPTION_FLAG,

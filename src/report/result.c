@@ -13,6 +13,8 @@
 #include "report/usage.h"
 #include "version.h"
 
+enum { RESULT_DIGITS = 12 }; /* of every number that is not whole */
+
 /* --- a target --- */
 
 static json_t *errors_json(const struct load_counts *c)
@@ -86,7 +88,7 @@ static void put_storage(json_t *row, const struct load_second *s)
         s->pool_in_flight >= 0 ? json_integer(s->pool_in_flight) : json_null());
 }
 
-static json_t *second_json(const struct load_result *r, const struct load_second *s)
+json_t *result_row_json(const struct load_result *r, const struct load_second *s)
 {
     json_t *row = json_object();
     put(row, "t", json_integer(s->t));
@@ -122,7 +124,7 @@ json_t *result_series_json(const struct load_result *r)
 {
     json_t *series = json_array();
     for (unsigned i = 0; i < r->second_count; i++)
-        CHECK(json_array_append_new(series, second_json(r, &r->seconds[i])) == 0);
+        CHECK(json_array_append_new(series, result_row_json(r, &r->seconds[i])) == 0);
     return series;
 }
 
@@ -207,7 +209,7 @@ static json_t *find_max_json(const struct find_max *m)
     return to;
 }
 
-static json_t *target_json(const struct result_target *t)
+json_t *result_known_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
     json_t *to = json_object();
@@ -223,6 +225,13 @@ static json_t *target_json(const struct result_target *t)
     put(to, "timeout_s", json_real((double)r->timeout_ns / 1e9));
     put(to, "keepalive", json_boolean(r->is_kept_alive));
     put(to, "pipeline", json_integer(r->pipeline));
+    return to;
+}
+
+static json_t *target_json(const struct result_target *t)
+{
+    const struct load_result *r = t->load;
+    json_t *to = result_known_json(t);
     put(to, "connections_made", count(r->connections_made));
     put(to, "requests", requests_json(r));
     put(to, "received_bytes", count(r->counts.received_bytes));
@@ -269,10 +278,11 @@ static json_t *scenario_json(const struct result *r)
     const struct load_result *first = r->target_count ? r->targets[0].load : NULL;
     json_t *to = json_object();
     put(to, "name", json_string(r->scenario));
-    put(to, "load_model", json_string(first && first->is_open ? "open" : "closed"));
+    put(to, "load_model", first ? json_string(first->is_open ? "open" : "closed") : json_null());
     put(to, "services", text_or_null(r->services));
     put(to, "store", text_or_null(r->store));
     put(to, "cache", text_or_null(r->cache));
+    put(to, "pg_batch", r->pg_batch ? json_integer(r->pg_batch) : json_null());
     return to;
 }
 
@@ -319,15 +329,13 @@ static json_t *overall_verdict(const struct result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
 }
 
-json_t *result_json(const struct result *r)
+json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
     clock_text(r->target_count ? r->targets[0].load->started_us : clock_wall_us(), started);
-    json_t *environment = environment_json(), *targets = json_array(), *to = json_object();
+    json_t *environment = environment_json(), *to = json_object();
     put(environment, "pinning",
         r->pinning ? json_pack("{s:s}", "cores", r->pinning) : json_object());
-    for (unsigned i = 0; i < r->target_count; i++)
-        CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
     put(to, "schema", json_string("iubench-result/1"));
     put(to, "iubench", json_string(IUBENCH_VERSION));
     put(to, "started", json_string(started));
@@ -335,6 +343,14 @@ json_t *result_json(const struct result *r)
     put(to, "interrupted", json_boolean(r->is_interrupted));
     put(to, "environment", environment);
     put(to, "scenario", scenario_json(r));
+    return to;
+}
+
+json_t *result_json(const struct result *r)
+{
+    json_t *to = result_head_json(r), *targets = json_array();
+    for (unsigned i = 0; i < r->target_count; i++)
+        CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
     put(to, "targets", targets);
     put(to, "client", client_json(r));
     put(to, "verdict", overall_verdict(r));
@@ -343,9 +359,17 @@ json_t *result_json(const struct result *r)
 
 /* --- written --- */
 
+char *result_text(json_t *document)
+{
+    char *text = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(RESULT_DIGITS));
+    CHECK(text);
+    json_decref(document);
+    return text;
+}
+
 static bool dump(FILE *to, const void *document)
 {
-    return json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
+    return json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(RESULT_DIGITS)) == 0 &&
            fputc('\n', to) != EOF && fflush(to) == 0;
 }
 

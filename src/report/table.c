@@ -294,11 +294,22 @@ static unsigned bars_that_fit(const struct result *r, const struct result_target
     const struct load_result *l = t->load;
     unsigned lines = ALWAYS + (l->is_open ? 2 : 0) +
                      (l->counts.ok < l->counts.sent + l->counts.unsent) + party_lines(l) +
-                     !!r->pinning + (r->store && r->cache) + l->expected.count;
+                     !!r->pinning + (r->store && r->cache) + (r->pg_batch > 1) + l->expected.count;
     for (unsigned i = 0; i < l->reason_count; i++)
         lines += 1 + (unsigned)strlen(l->reasons[i]) / (PAGE_WIDTH - LABEL_WIDTH);
     unsigned left = lines < PAGE_LINES ? PAGE_LINES - lines : 0;
     return left < BARS_MIN ? BARS_MIN : left > BARS_MAX ? BARS_MAX : left;
+}
+
+/* Such figures are no match for those of one commit per request. */
+static void print_batch(const struct page *p, const struct result *r)
+{
+    if (r->pg_batch > 1)
+        fprintf(p->to,
+                "%s%-*s%s%sup to %u inserts shared one%s (--pg-batch): not comparable with a "
+                "commit per request\n",
+                begin(p, FAINT), LABEL_WIDTH, "commits", end(p), begin(p, BOLD), r->pg_batch,
+                end(p));
 }
 
 static void print_expectations(const struct page *p, const struct load_result *r)
@@ -353,6 +364,7 @@ static void print_one(const struct page *p, const struct result *r, const struct
     if (r->store && r->cache)
         fprintf(p->to, "%s%-*s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH, "storage", end(p),
                 r->store, r->cache);
+    print_batch(p, r);
     print_expectations(p, t->load);
     print_reasons(p, t->load);
 }
@@ -382,6 +394,7 @@ void result_print(const struct result *r, FILE *to, bool color)
             "p50", "p99", "availability", "CPU/request", end(&p));
     for (unsigned i = 0; i < r->target_count; i++)
         print_row(&p, &r->targets[i]);
+    print_batch(&p, r);
     for (unsigned i = 0; i < r->target_count; i++) {
         print_expectations(&p, r->targets[i].load);
         print_reasons(&p, r->targets[i].load);

@@ -21,6 +21,12 @@ static void put_spread(json_t *to, const char *key, const struct usage_spread *s
     put(to, name, json(s->max));
 }
 
+/* There are many of them, and more digits mean nothing. */
+static double hundredths(float pct)
+{
+    return round((double)pct * 100) / 100;
+}
+
 /* The cores that the party was on. */
 static json_t *cores_json(const struct usage *u, unsigned party)
 {
@@ -30,7 +36,7 @@ static json_t *cores_json(const struct usage *u, unsigned party)
     for (unsigned i = 0; i < u->core_count; i++) {
         snprintf(core, sizeof core, "%u", i);
         if (pct[i] > 0)
-            put(to, core, json_real((double)pct[i]));
+            put(to, core, json_real(hundredths(pct[i])));
     }
     return to;
 }
@@ -60,7 +66,7 @@ static json_t *host_json(const struct usage *u)
     const float *pct = usage_cores((struct usage *)(uintptr_t)u, PARTY_COUNT);
     json_t *cores = json_array();
     for (unsigned i = 0; i < u->core_count; i++)
-        CHECK(json_array_append_new(cores, number((double)pct[i])) == 0);
+        CHECK(json_array_append_new(cores, number(hundredths(pct[i]))) == 0);
     return json_pack("{s:o, s:o, s:o}", "cpu_pct_by_core", cores, "steal_pct", number(u->steal_pct),
                      "mhz", number(u->mhz));
 }
