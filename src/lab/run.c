@@ -21,6 +21,7 @@
 #include "lab/sampler.h"
 #include "lab/services.h"
 #include "lab/verify.h"
+#include "report/html.h"
 #include "report/result.h"
 
 enum {
@@ -356,6 +357,19 @@ static int worst_exit_code(const struct lab *l)
     return worst;
 }
 
+/* The page beside the result: report.html in the same folder. */
+static bool leave_report(const struct result *result, const char *folder, struct fail *f)
+{
+    char path[FOLDER_BYTES];
+    json_t *documents = json_pack("[o]", result_json(result));
+    snprintf(path, sizeof path, "%s/report.html", folder);
+    bool is_good = html_write(documents, path, f);
+    json_decref(documents);
+    if (is_good)
+        printf("Report: %s\n", path);
+    return is_good;
+}
+
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 {
     char folder[FOLDER_BYTES - 32], path[FOLDER_BYTES];
@@ -382,8 +396,9 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
     if (!make_folders(folder, f) || !result_write(&result, path, f))
         return false;
     printf("\nResult: %s\n", path);
+    bool is_good = leave_report(&result, folder, f);
     fflush(stdout);
-    return true;
+    return is_good;
 }
 
 static void lab_close(struct lab *l)
