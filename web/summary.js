@@ -31,8 +31,13 @@ function loadText(target) {
     return joined([
         target.method && `${target.method} ${pathOf(target.url)}`,
         (MODELS[target.model] ?? target.model) + (target.arrivals === "poisson" ? ", poisson" : ""),
-        isKnown(target.duration_s) && format.seconds(target.duration_s),
     ]);
+}
+
+function durationText(contestants) {
+    const lengths = contestants.map((c) => c.target.duration_s).filter(isKnown).map(Math.round);
+    const longest = highest(lengths);
+    return longest && (new Set(lengths).size > 1 ? "up to " : "") + format.seconds(longest);
 }
 
 function showMeasured(documents, contestants) {
@@ -52,6 +57,7 @@ function showMeasured(documents, contestants) {
                 isKnown(environment.cores) && environment.cores + (environment.cores === 1 ? " core" : " cores"),
                 environment.kernel && "Linux " + environment.kernel,
                 first.client?.connections && first.client.connections + " connections",
+                durationText(contestants),
             ]),
         })
     );
@@ -191,7 +197,7 @@ function columnsOf(contestants) {
 
 function contestantRow(c, contestants, columns) {
     const swatch = element("i", { className: "swatch" });
-    swatch.style.setProperty("--line", `var(--c${c.index % 8})`);
+    swatch.style.setProperty("--line", `var(--${colourOf(c)})`);
     const note = noteOf(c, contestants);
     return element("tr", {},
         element("th", { scope: "row" },
