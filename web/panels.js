@@ -281,8 +281,7 @@ class Panel {
 
     linesByContestant(contestants, kinds, axis) {
         const chosen = kinds.find((k) => k.id === this.chosen);
-        const held = (c) => (this.isRate && kneeOf(c) ? `, held ${format.short(kneeOf(c))}/s` : "");
-        const lines = contestants.map((c) => this.line(c, chosen, axis, c.label + held(c), colourOf(c)));
+        const lines = contestants.map((c) => this.line(c, chosen, axis, c.label, colourOf(c)));
         for (const k of kinds.filter((one) => one.isTarget)) {
             const wanted = contestants.map((c) => this.line(c, k, axis, `${k.label}, ${c.label}`, colourOf(c)));
             lines.push(...(sharedLine(wanted, k.label) ?? wanted));
@@ -337,8 +336,8 @@ function axisOver(contestants, pointsOf, xOf, isTime) {
 
 /* --- the knee --- */
 
-/* The rate that was held, as an upright line; with one contestant its number stands beside it, with
- * several in the legend. */
+/* The rate that was held, as an upright line; with one contestant its number stands beside it, of
+ * several the table has it. */
 function drawKnees(context, area, graph, chart) {
     for (const c of chart.contestants) {
         const x = Math.round(graph.toDomXCoord(kneeOf(c) ?? NaN)) + 0.5;
