@@ -59,7 +59,7 @@ class Group {
 
 class Chart {
     /* `style`: {format, axis: formats of values and of their axis; cursor: format of x; range(lines);
-     * isLog; below(context, area, graph, chart): painted below the lines}. */
+     * isLog; isJoined: over points that a line has not; below(context, area, graph, chart): painted below the lines}. */
     constructor(group, style) {
         this.group = group;
         this.style = style;
@@ -145,6 +145,7 @@ class Chart {
         return new Dygraph(this.canvas, file, {
             ...options,
             includeZero: true,
+            connectSeparatedPoints: this.style.isJoined,
             pointSize: 2.5,
             highlightCircleSize: 3.5,
             axisLabelFontSize: 12,

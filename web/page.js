@@ -18,7 +18,7 @@ function show(documents) {
     showMeasured(documents, contestants);
     showVerdict(documents);
     showFigures(contestants, isLive);
-    showContestants(contestants, isLive);
+    showContestants(documents, contestants, isLive);
     showPanels(contestants, isLive);
     showEnvironment(documents);
     showCommand(documents);

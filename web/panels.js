@@ -202,6 +202,7 @@ class Panel {
             axis: definition.axis,
             range: definition.range,
             isLog: false,
+            isJoined: isRate,
             cursor: isRate ? (rate) => format.short(rate) + "/s" : undefined,
             below: isRate ? drawKnees : undefined,
         };

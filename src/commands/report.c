@@ -53,7 +53,7 @@ const struct command command_report = {
     .arguments = "RESULT...",
     .arguments_min = 1,
     .arguments_max = 64,
-    .summary = "makes results into one page with the plots, or into Markdown",
+    .summary = "make one page of results, with the plots, or Markdown",
     .details =
         "RESULT is a result.json of `iubench run` or of `iubench load --json`; - is standard "
         "input. The\n"

@@ -79,6 +79,7 @@ static void put_latency(struct text *out, double us)
 
 struct table {
     json_t **targets;
+    const json_t **documents; /* whose they are; NULL: there is one */
     unsigned count;
     double rate, *p99_us; /* at which all can be compared */
     bool is_equal;
@@ -86,15 +87,20 @@ struct table {
 
 static struct table table_of(const json_t *documents)
 {
-    json_t *document, *target;
-    size_t i, j;
+    size_t document_count = json_array_size(documents);
     unsigned most = 1;
-    json_array_foreach(documents, i, document)
-        most += (unsigned)json_array_size(at(document, "targets"));
+    for (size_t i = 0; i < document_count; i++)
+        most += (unsigned)json_array_size(at(json_array_get(documents, i), "targets"));
     struct table t = {.targets = mem_need(most, sizeof(json_t *)),
+                      .documents = mem_need(most, sizeof(json_t *)),
                       .p99_us = mem_need(most, sizeof(double))};
-    json_array_foreach(documents, i, document)
-        json_array_foreach(at(document, "targets"), j, target) t.targets[t.count++] = target;
+    for (size_t i = 0; i < document_count; i++) {
+        const json_t *document = json_array_get(documents, i), *targets = at(document, "targets");
+        for (size_t j = 0; j < json_array_size(targets); j++) {
+            t.documents[t.count] = document_count > 1 ? document : NULL;
+            t.targets[t.count++] = json_array_get(targets, j);
+        }
+    }
     t.is_equal = equal_rate(t.targets, t.count, &t.rate, t.p99_us);
     if (!t.is_equal)
         for (unsigned k = 0; k < t.count; k++)
@@ -147,6 +153,20 @@ static double memory_of(const json_t *target)
     return most;
 }
 
+/* Of several results it says of which it is. */
+static void put_name(struct text *out, const json_t *target, const json_t *document)
+{
+    text_addf(out, "| ");
+    put_text(out, text_at(target, "name"));
+    if (document) {
+        text_addf(out, ", ");
+        put_text(out, text_at(at(document, "scenario"), "name"));
+        text_addf(out, ", ");
+        put_text(out, text_at(document, "started"));
+    }
+    text_addf(out, " | ");
+}
+
 static void put_row(struct text *out, const json_t *target, double p99_us)
 {
     char shown[SHOWN_BYTES];
@@ -155,9 +175,6 @@ static void put_row(struct text *out, const json_t *target, double p99_us)
     double share = number_at(requests, "sent") == 0 ? NAN : number_at(target, "availability");
     double memory = memory_of(target);
     rate = first_known(rate, number_at(target, "rps"));
-    text_addf(out, "| ");
-    put_text(out, text_at(target, "name"));
-    text_addf(out, " | ");
     put_text(out, text_at(at(target, "verdict"), "status"));
     text_addf(out, " | %s |", isnan(rate) ? DASH : shown_rate(rate, shown));
     put_latency(out, number_at(at(target, "latency_us"), "count") == 0 ? NAN : p99_us);
@@ -173,9 +190,12 @@ static void put_table(struct text *out, const json_t *documents)
 {
     struct table t = table_of(documents);
     put_head(out, &t);
-    for (unsigned i = 0; i < t.count; i++)
+    for (unsigned i = 0; i < t.count; i++) {
+        put_name(out, t.targets[i], t.documents[i]);
         put_row(out, t.targets[i], t.p99_us[i]);
+    }
     free(t.targets);
+    free(t.documents);
     free(t.p99_us);
 }
 
@@ -196,15 +216,15 @@ static void put_verdict(struct text *out, const json_t *document)
     }
 }
 
+/* In words; several results are often of one scenario. */
 static void put_published(struct text *out, const json_t *documents)
 {
     const char *last = "";
-    json_t *document, *target;
-    size_t i, j;
+    json_t *document;
+    size_t i;
     json_array_foreach(documents, i, document)
-        json_array_foreach(at(document, "targets"), j, target)
     {
-        const char *text = text_at(target, "published");
+        const char *text = text_at(at(document, "scenario"), "published");
         if (!*text || !strcmp(text, last))
             continue;
         text_addf(out, "\nPublished: ");
