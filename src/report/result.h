@@ -16,14 +16,23 @@
 struct result_target {
     const char *name;
     const struct load_result *load;
-    double server_cpu_us_per_request; /* NAN: unknown */
-    const struct find_max *find_max;  /* NULL: `load` is no search's last run */
+    const struct find_max *find_max; /* NULL: `load` is no search's last run */
+};
+
+/* What somebody published of a contestant. */
+struct result_figure {
+    char contestant[32];
+    const char *metric; /* "max_rps", "rps", "mean_us" */
+    double value;
 };
 
 struct result {
     int argc;
-    char **argv;               /* the command line */
-    const char *scenario;      /* "test2"; "load" for plain loads */
+    char **argv;           /* the command line */
+    const char *scenario;  /* "test2"; "load" for plain loads */
+    const char *published; /* the scenario's words about it; NULL: none */
+    const struct result_figure *figures;
+    unsigned figure_count;
     const char *services;      /* "managed", "external", "embedded", "none" */
     const char *store, *cache; /* as storage_store_text(); NULL: not ours */
     uint32_t
@@ -40,6 +49,17 @@ json_t *result_json(const struct result *r);
 
 /* The series of one target, as it stands in the document. */
 json_t *result_series_json(const struct load_result *r);
+
+/* Parts of it, as they are known while a run goes on: what stands before "targets" (of `r` no target
+ * is needed); a target before its first request (of its load what load_plan_describe() fills in); a
+ * row of its series. */
+json_t *result_head_json(const struct result *r);
+json_t *result_known_json(const struct result_target *t);
+json_t *result_row_json(const struct load_result *r, const struct load_second *s);
+
+/* JSON in one line, its numbers with the digits that they have in a result; releases `document`. Freed
+ * with free(3). */
+char *result_text(json_t *document);
 
 /* Writes the document to `path`, as file_write(); to a stream that is open. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
