@@ -139,10 +139,8 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
     view_close(output->view);
     if (!is_run)
         return (int)f->exit;
-    struct result_target target = {.name = load.url,
-                                   .load = &load,
-                                   .server_cpu_us_per_request = NAN,
-                                   .find_max = is_search ? &found : NULL};
+    struct result_target target = {
+        .name = load.url, .load = &load, .find_max = is_search ? &found : NULL};
     result.is_interrupted = load.is_interrupted;
     result.targets = &target;
     result.target_count = 1;

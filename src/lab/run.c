@@ -46,11 +46,11 @@ struct lab {
     struct target *target; /* ours, while it races */
     struct sampler *sampler;
     struct live *live; /* NULL: nobody watches */
-    uint64_t cpu_before_ns;
     struct verify verify;
     bool is_mismatch;
     bool is_interrupted;
     char store[256], cache[256];
+    uint32_t pg_batch;
     struct result_target *results;
     struct load_result *loads;
     char (*names)[URL_BYTES];
@@ -189,6 +189,7 @@ static struct result describe(const struct lab *l)
         .services = services_text(l),
         .store = l->store[0] ? l->store : NULL,
         .cache = l->cache[0] ? l->cache : NULL,
+        .pg_batch = l->pg_batch,
         .pinning = l->pinning.text,
         .is_interrupted = l->is_interrupted,
         .targets = l->results,
@@ -249,6 +250,7 @@ static bool start_own_target(struct lab *l, char url[URL_BYTES], struct fail *f)
     log_line("target: %s", target_line(l->target));
     snprintf(l->store, sizeof l->store, "%s", target_store_text(l->target));
     snprintf(l->cache, sizeof l->cache, "%s", target_cache_text(l->target));
+    l->pg_batch = target_pg_batch(l->target);
     snprintf(url, URL_BYTES, "http://%s%s", target_address(l->target), l->scenario->path);
     return true;
 }
@@ -300,7 +302,6 @@ static bool load_contestant(struct lab *l, const char *contestant, const char *u
         load_plan_pin(plan, &l->pinning.client);
     live_target(l->live, contestant, plan);
     l->sampler = sampler_new(l->target);
-    l->cpu_before_ns = l->target ? target_cpu_ns(l->target) : 0;
     bool is_run = load_run(plan, &watch, &l->loads[l->result_count], f);
     load_plan_free(plan);
     sampler_free(l->sampler);
@@ -310,16 +311,10 @@ static bool load_contestant(struct lab *l, const char *contestant, const char *u
 static void keep_result(struct lab *l, const char *contestant)
 {
     const struct load_result *load = &l->loads[l->result_count];
-    uint64_t answered = load->counts.sent - load->counts.unfinished;
-    double cpu_us = NAN;
-    if (l->target && answered)
-        cpu_us = (double)(target_cpu_ns(l->target) - l->cpu_before_ns) / (double)NS_PER_US /
-                 (double)answered;
     snprintf(l->names[l->result_count], URL_BYTES, "%s", contestant);
     l->results[l->result_count] = (struct result_target){
         .name = l->names[l->result_count],
         .load = load,
-        .server_cpu_us_per_request = cpu_us,
     };
     l->result_count++;
 }

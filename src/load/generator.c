@@ -137,8 +137,9 @@ static void first_try_done(struct generator *g, struct user *u)
 void generator_opened(struct generator *g, struct user *u)
 {
     g->open_total++;
-    if (++g->open_count > g->open_most)
-        g->open_most = g->open_count;
+    g->open_count++;
+    g->opened_count += !u->was_opened;
+    u->was_opened = true;
     first_try_done(g, u);
     generator_free(g, u);
 }

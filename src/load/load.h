@@ -20,6 +20,7 @@
 #include "load/clients.h"
 #include "load/expect.h"
 #include "metrics/hist.h"
+#include "metrics/usage.h"
 
 enum load_arrivals { LOAD_UNIFORM, LOAD_POISSON };
 
@@ -109,18 +110,19 @@ struct load_second {
     double length_s;   /* 1 but for the last */
     double target_rps; /* NAN in closed loop */
     struct load_counts counts;
-    uint64_t p50_ns, p99_ns, p999_ns, max_ns;
+    uint64_t p50_ns, p90_ns, p99_ns, p999_ns, max_ns;
+    uint32_t latency_buckets[HIST_COARSE_BUCKETS]; /* see hist_coarsen() */
     uint64_t send_lag_p99_ns;
     uint32_t connections_open, in_flight, backlog;
     uint32_t clients;      /* clients ramp: that there are; else 0 */
     double equivalent_rps; /* ... and the rate that they amount to; NAN: no clients ramp */
     double client_cpu_pct; /* of one core, summed over threads */
 
-    /* what the lab adds, NAN or 0 where it is not known */
-    double cpu_pct, db_p99_us, cache_p99_us;
-    uint64_t rss_bytes;
-    double throttled_ms;
-    int pool; /* -1: unknown */
+    /* what the lab adds; NAN where it is not known */
+    struct usage *usage; /* the result's; NULL: not known */
+    double db_p99_us, cache_p99_us;
+    double db_errors, cache_errors; /* in this second */
+    int pool, pool_in_flight;       /* -1: unknown */
 
     int64_t begin_us; /* wall clock */
 
@@ -161,7 +163,7 @@ struct load_result {
     struct hist *send_lag;
     struct load_second *seconds;
     unsigned second_count;
-    uint32_t threads, connections, connections_opened_most;
+    uint32_t threads, connections, connections_opened; /* opened: at least once */
     uint64_t connections_made; /* opened, whole run, those before the start included */
     bool is_kept_alive;
     uint32_t pipeline; /* requests in flight on a connection, at most */
@@ -178,8 +180,9 @@ struct load_result {
     unsigned sample_count;
 };
 
-/* Called on the collecting (calling) thread. Both optional. */
+/* Called on the collecting (calling) thread. Each optional. */
 struct load_watch {
+    void (*begin)(void *arg); /* connections are open, the clock starts */
     void (*second)(void *arg,
                    struct load_second *row); /* once a second, may fill the lab's fields */
     bool (*stop)(void *arg); /* asked often; true: end now, what is under way is unfinished, result

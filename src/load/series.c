@@ -310,13 +310,15 @@ static void row_measure(struct series *s, uint64_t end_ns, double client_cpu_pct
                                                    hist_mean(s->row_latency));
     }
     r->p50_ns = hist_percentile(s->row_latency, 50);
+    r->p90_ns = hist_percentile(s->row_latency, 90);
     r->p99_ns = hist_percentile(s->row_latency, 99);
     r->p999_ns = hist_percentile(s->row_latency, 99.9);
     r->max_ns = s->row_latency->max;
     r->send_lag_p99_ns = hist_percentile(s->row_send_lag, 99);
     r->client_cpu_pct = client_cpu_pct;
-    r->cpu_pct = r->db_p99_us = r->cache_p99_us = r->throttled_ms = NAN;
-    r->pool = -1;
+    hist_coarsen(s->row_latency, r->latency_buckets);
+    r->db_p99_us = r->cache_p99_us = r->db_errors = r->cache_errors = NAN;
+    r->pool = r->pool_in_flight = -1;
     if (s->row_service->count)
         s->service_mean_ns = hist_mean(s->row_service);
 }

@@ -1,5 +1,5 @@
 /* The document is built from the inside out: numbers, histograms and seconds of a target, the
- * targets, then what is common to them. NAN becomes null: what is not known is not zero. */
+ * targets, then what is common to them. */
 #include "report/result.h"
 
 #include <errno.h>
@@ -9,29 +9,11 @@
 #include "base/text.h"
 #include "report/environment.h"
 #include "report/file.h"
+#include "report/json_priv.h"
+#include "report/usage.h"
 #include "version.h"
 
 enum { RESULT_DIGITS = 12 }; /* of every number that is not whole */
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *count(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-static json_t *microseconds(uint64_t ns)
-{
-    return json_real((double)ns / 1000);
-}
-
-static void put(json_t *object, const char *key, json_t *value)
-{
-    CHECK(json_object_set_new(object, key, value) == 0);
-}
 
 /* --- a target --- */
 
@@ -83,14 +65,27 @@ static json_t *histogram_json(const struct hist *h)
     return encoded;
 }
 
-static void put_lab(json_t *row, const struct load_second *s)
+/* [[upper end in us, count], ...], those with something in them */
+static json_t *latency_buckets_json(const struct load_second *s)
 {
-    put(row, "cpu_pct", number(s->cpu_pct));
-    put(row, "rss_bytes", s->rss_bytes ? count(s->rss_bytes) : json_null());
-    put(row, "throttled_ms", number(s->throttled_ms));
+    json_t *buckets = json_array();
+    for (unsigned i = 0; i < HIST_COARSE_BUCKETS; i++)
+        if (s->latency_buckets[i])
+            CHECK(json_array_append_new(buckets,
+                                        json_pack("[o, o]", microseconds(hist_coarse_upper_ns(i)),
+                                                  count(s->latency_buckets[i]))) == 0);
+    return buckets;
+}
+
+static void put_storage(json_t *row, const struct load_second *s)
+{
     put(row, "db_p99_us", number(s->db_p99_us));
     put(row, "cache_p99_us", number(s->cache_p99_us));
+    put(row, "db_errors", count_or_null(s->db_errors));
+    put(row, "cache_errors", count_or_null(s->cache_errors));
     put(row, "pool", s->pool >= 0 ? json_integer(s->pool) : json_null());
+    put(row, "pool_in_flight",
+        s->pool_in_flight >= 0 ? json_integer(s->pool_in_flight) : json_null());
 }
 
 json_t *result_row_json(const struct load_result *r, const struct load_second *s)
@@ -101,6 +96,7 @@ json_t *result_row_json(const struct load_result *r, const struct load_second *s
     put(row, "target_rps", number(s->target_rps));
     put(row, "rps", json_real((double)s->counts.ok / s->length_s));
     put(row, "p50_us", microseconds(s->p50_ns));
+    put(row, "p90_us", microseconds(s->p90_ns));
     put(row, "p99_us", microseconds(s->p99_ns));
     put(row, "p999_us", microseconds(s->p999_ns));
     put(row, "max_us", microseconds(s->max_ns));
@@ -118,7 +114,9 @@ json_t *result_row_json(const struct load_result *r, const struct load_second *s
     put(row, "equivalent_rps", number(s->equivalent_rps));
     put(row, "send_lag_p99_us", microseconds(s->send_lag_p99_ns));
     put(row, "client_cpu_pct", json_real(s->client_cpu_pct));
-    put_lab(row, s);
+    put_storage(row, s);
+    usage_put(row, s->usage);
+    put(row, "latency_buckets", latency_buckets_json(s));
     return row;
 }
 
@@ -248,7 +246,8 @@ static json_t *target_json(const struct result_target *t)
     put(to, "histograms",
         json_pack("{s:s, s:o, s:o}", "unit", "ns", "latency", histogram_json(r->latency),
                   "service_time", histogram_json(r->service)));
-    put(to, "server_cpu_us_per_request", number(t->server_cpu_us_per_request));
+    put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
+    put(to, "parties", usage_sums_json(r));
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
     put(to, "find_max", t->find_max ? find_max_json(t->find_max) : json_null());
@@ -283,6 +282,7 @@ static json_t *scenario_json(const struct result *r)
     put(to, "services", text_or_null(r->services));
     put(to, "store", text_or_null(r->store));
     put(to, "cache", text_or_null(r->cache));
+    put(to, "pg_batch", r->pg_batch ? json_integer(r->pg_batch) : json_null());
     return to;
 }
 

@@ -16,8 +16,7 @@
 struct result_target {
     const char *name;
     const struct load_result *load;
-    double server_cpu_us_per_request; /* NAN: unknown */
-    const struct find_max *find_max;  /* NULL: `load` is no search's last run */
+    const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
 struct result {
@@ -26,7 +25,10 @@ struct result {
     const char *scenario;      /* "test2"; "load" for plain loads */
     const char *services;      /* "managed", "external", "embedded", "none" */
     const char *store, *cache; /* as storage_store_text(); NULL: not ours */
-    const char *pinning;       /* "target 0, client 1, services unpinned"; NULL: not pinned */
+    uint32_t
+        pg_batch; /* as many inserts might share a commit, 1: each had its own; 0: not ours, or no
+                          PostgreSQL */
+    const char *pinning; /* "target 0, client 1, services unpinned"; NULL: not pinned */
     bool is_interrupted;
     const struct result_target *targets;
     unsigned target_count;

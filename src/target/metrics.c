@@ -61,6 +61,33 @@ void target_storage_latency(const struct target *t, struct hist *store, struct h
     sum_storage(t, true, &ignored, cache);
 }
 
+static uint64_t errors_of(const struct store_counters *c)
+{
+    return counter_read(&c->outcomes[STORE_UNAVAILABLE]) +
+           counter_read(&c->outcomes[STORE_UNKNOWN]) + counter_read(&c->outcomes[STORE_REFUSED]);
+}
+
+unsigned target_pool_in_flight(const struct target *t)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *c = counters_of(&t->workers[i], false);
+        sum += c ? counter_read(&c->in_flight) : 0;
+    }
+    return (unsigned)sum;
+}
+
+void target_storage_errors(const struct target *t, uint64_t *db, uint64_t *cache)
+{
+    *db = *cache = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *store = counters_of(&t->workers[i], false);
+        const struct store_counters *set = counters_of(&t->workers[i], true);
+        *db += store ? errors_of(store) : 0;
+        *cache += set ? errors_of(set) : 0;
+    }
+}
+
 int target_pool(const struct target *t)
 {
     struct store_counters sum = {0};
@@ -102,8 +129,7 @@ static void put_errors(struct text *out, const char *op, const char *db,
                        const struct store_counters *c)
 {
     text_addf(out, "myapp_errors_count{op=\"%s\",db=\"%s\"} %llu\n", op, db,
-              (unsigned long long)(c->outcomes[STORE_UNAVAILABLE] + c->outcomes[STORE_UNKNOWN] +
-                                   c->outcomes[STORE_REFUSED]));
+              (unsigned long long)errors_of(c));
 }
 
 static void put_outcomes(struct text *out, const char *op, const struct store_counters *c)
@@ -120,6 +146,19 @@ static void put_storage_gauge(struct text *out, const char *name, const char *ty
     prometheus_family(out, name, type, help);
     text_addf(out, "%s{op=\"insert\"} %llu\n%s{op=\"set\"} %llu\n", name,
               (unsigned long long)insert, name, (unsigned long long)set);
+}
+
+static void put_connections(const struct target *t, struct text *out)
+{
+    static const char name[] = "iubench_storage_connection_in_flight";
+    prometheus_family(out, name, "gauge", "operations that each connection has to answer");
+    for (unsigned i = 0; i < t->thread_count; i++)
+        for (int is_cache = 0; is_cache < 2; is_cache++) {
+            const struct store_counters *c = counters_of(&t->workers[i], is_cache);
+            for (unsigned n = 0; c && n < gauge_read(&c->pool); n++)
+                text_addf(out, "%s{op=\"%s\",thread=\"%u\",connection=\"%u\"} %u\n", name,
+                          is_cache ? "set" : "insert", i, n, gauge_read(&c->by_connection[n]));
+        }
 }
 
 static void put_storage(const struct target *t, struct text *out)
@@ -150,6 +189,7 @@ static void put_storage(const struct target *t, struct text *out)
                       insert.pool, set.pool);
     put_storage_gauge(out, "iubench_storage_in_flight", "gauge", "operations under way",
                       insert.in_flight, set.in_flight);
+    put_connections(t, out);
     put_storage_gauge(out, "iubench_storage_reconnects_total", "counter",
                       "connections that had to be made again", insert.reconnects, set.reconnects);
 }

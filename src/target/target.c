@@ -132,7 +132,8 @@ static bool open_listeners(struct target *t, struct fail *f)
         t->workers[i].listener = fds[i];
     free(fds);
     if (is_open && t->config.metrics)
-        is_open = sock_listen(&t->metrics_address, &t->workers[0].metrics_listener, 1, BACKLOG, f) ||
+        is_open = sock_listen(&t->metrics_address, &t->workers[0].metrics_listener, 1, BACKLOG,
+                              f) ||
                   fail_prefix(f, "--metrics");
     return is_open;
 }
@@ -340,6 +341,12 @@ const char *target_cache_text(const struct target *t)
 bool target_is_embedded(const struct target *t)
 {
     return t->storage && storage_is_embedded(t->storage);
+}
+
+uint32_t target_pg_batch(const struct target *t)
+{
+    bool has_postgres = t->storage && storage_postgres(t->storage);
+    return has_postgres ? storage_batch(t->storage) : 0;
 }
 
 const struct storage *target_storage(const struct target *t)
