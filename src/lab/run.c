@@ -291,9 +291,39 @@ static bool should_stop(void *arg)
     return l->is_interrupted;
 }
 
+static void load_begins(void *arg)
+{
+    struct lab *l = arg;
+    sampler_begin(l->sampler);
+}
+
+static void take_tree(struct sampler_trees *trees, pid_t pid)
+{
+    if (pid)
+        *trees = (struct sampler_trees){.pids = {pid}, .count = 1};
+}
+
+static bool start_sampler(struct lab *l, const struct load_plan *plan, struct fail *f)
+{
+    struct sampler_config config = {
+        .target = l->target,
+        .interval_ns = plan->config.sample_ns,
+        .busy = {&l->pinning.client, &l->pinning.target, &l->pinning.upstream},
+    };
+    take_tree(&config.trees[PARTY_POSTGRES], l->services.pg_pid);
+    take_tree(&config.trees[PARTY_MEMCACHED], l->services.memcached_pid);
+    if (l->target && plan->config.pid)
+        return fail_set(f, EXIT_USAGE, "--pid is for a --target URL: our own target is known");
+    if (!l->target && !sampler_find_target(&config, plan, f))
+        return false;
+    l->sampler = sampler_start(&config, f);
+    return l->sampler;
+}
+
 static bool load_contestant(struct lab *l, const char *contestant, const char *url, struct fail *f)
 {
-    struct load_watch watch = {.second = second_passed, .stop = should_stop, .arg = l};
+    struct load_watch watch = {
+        .begin = load_begins, .second = second_passed, .stop = should_stop, .arg = l};
     struct load_config config = l->scenario->load;
     config.is_scaled = true;
     if (l->config->is_verified)
@@ -304,10 +334,11 @@ static bool load_contestant(struct lab *l, const char *contestant, const char *u
     if (CPU_COUNT(&l->pinning.client))
         load_plan_pin(plan, &l->pinning.client);
     live_target(l->live, contestant, plan);
-    l->sampler = sampler_new(l->target);
-    bool is_run = load_run(plan, &watch, &l->loads[l->result_count], f);
+    bool is_run = start_sampler(l, plan, f) &&
+                  load_run(plan, &watch, &l->loads[l->result_count], f);
     load_plan_free(plan);
-    sampler_free(l->sampler);
+    sampler_stop(l->sampler);
+    l->sampler = NULL;
     return is_run;
 }
 
