@@ -220,6 +220,7 @@ bool load_run(struct load_plan *plan, const struct load_watch *watch, struct loa
               struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
 
+/* Adds each count. */
 void load_counts_add(struct load_counts *to, const struct load_counts *from);
 
 /* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among
