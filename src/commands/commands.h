@@ -5,6 +5,6 @@
 #include "cli/cli.h"
 
 extern const struct command command_serve, command_upstream, command_load, command_run,
-    command_doctor;
+    command_compare, command_compare, command_doctor;
 
 #endif
