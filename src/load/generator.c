@@ -240,6 +240,7 @@ static void shed_one(struct generator *g, uint64_t now_ns)
     struct tally *t = block_tally(g->block, g->next_step);
     t->counts.unsent++;
     tally_record(&t->latency, now_ns - g->next_due_ns);
+    tally_record(&t->others[LOAD_STATUS_NONE], now_ns - g->next_due_ns);
     schedule_take(g);
 }
 

@@ -42,6 +42,8 @@ const char *target_line(const struct target *t);
 const char *target_store_text(const struct target *t);
 const char *target_cache_text(const struct target *t);
 bool target_is_embedded(const struct target *t);
+/* As many inserts may share a commit; 1: each has its own; 0: they do not go to PostgreSQL. */
+uint32_t target_pg_batch(const struct target *t);
 const struct storage *target_storage(const struct target *t); /* NULL: none in this mode */
 
 /* CPU time of its threads so far, fib pool included, built-in upstream excluded; ns. */
