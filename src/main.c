@@ -9,8 +9,8 @@
 #include "version.h"
 
 static const struct command *const commands[] = {
-    &command_serve,   &command_upstream, &command_load, &command_run,
-    &command_compare, &command_doctor,   NULL,
+    &command_serve,   &command_upstream, &command_load,   &command_run,
+    &command_compare, &command_merge,    &command_doctor, NULL,
 };
 
 static int print_overview(FILE *to, int exit_code)

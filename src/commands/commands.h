@@ -5,6 +5,6 @@
 #include "cli/cli.h"
 
 extern const struct command command_serve, command_upstream, command_load, command_run,
-    command_compare, command_compare, command_doctor;
+    command_compare, command_merge, command_compare, command_merge, command_doctor;
 
 #endif
