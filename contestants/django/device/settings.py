@@ -12,6 +12,7 @@ INSTALLED_APPS = ["device"]
 MIDDLEWARE = []
 ROOT_URLCONF = os.environ.get("ROOT_URLCONF", "device.urls")
 USE_TZ = True
+TIME_ZONE = "UTC"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 
 DATABASES = {
