@@ -178,11 +178,12 @@ class Contestant:
         """One request on a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         with contextlib.closing(connection):
-            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            fields = {"Content-Type": "application/json"} if body else {}
+            connection.request(method, path, body, fields)
             response = connection.getresponse()
-            return types.SimpleNamespace(
-                status=response.status, body=response.read(), retry=response.headers["Retry-After"],
-                type=response.headers.get_content_type() if response.headers["Content-Type"] else None)
+            kind = (response.headers["Content-Type"] or "").partition(";")[0]
+            return types.SimpleNamespace(status=response.status, body=response.read(), type=kind,
+                                         retry=response.headers["Retry-After"])
 
     def get(self, path):
         return self.request("GET", path)
@@ -266,7 +267,8 @@ def check_cached(contestant, cache, made):
     assert 15 <= cache.ttl(key) <= 20
     if "cache-value-is-repr" in contestant.deviations:
         tree = ast.parse(cache.get(key), mode="eval").body
-        found = {k.value: v.value for k, v in zip(tree.keys, tree.values) if isinstance(v, ast.Constant)}
+        found = {k.value: v.value for k, v in zip(tree.keys, tree.values)
+                 if isinstance(v, ast.Constant)}
         assert found == {k: v for k, v in made.items() if not k.endswith("_at")}
     else:
         assert json.loads(cache.get(key)) == made

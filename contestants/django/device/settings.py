@@ -1,4 +1,4 @@
-"""The settings that a benchmark needs: no middleware, pooled connections, memcached as the cache."""
+"""The settings that a benchmark needs: no middleware, pooled connections, memcached as cache."""
 
 import os
 
