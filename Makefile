@@ -43,6 +43,13 @@ endif
 LIBRARY_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBRARIES))
 # libmemcached asks for two more libraries that only its SASL and pool users need.
 LIBRARY_LIBS := $(filter-out -lsasl2 -lmemcachedutil,$(shell $(PKG_CONFIG) --libs $(LIBRARIES)))
+# The charts of the page, one JavaScript file that is built into it.
+DYGRAPHS ?= $(firstword $(wildcard /usr/share/javascript/dygraphs/dygraph.min.js \
+	node_modules/dygraphs/dist/dygraph.min.js))
+ifeq ($(wildcard $(or $(DYGRAPHS),-)),)
+$(error dygraph.min.js cannot be found$(DYGRAPHS:%= at %): install libjs-dygraphs (name of Debian), or run \
+	`tools/setup build`; elsewhere `npm install dygraphs@2.2.1`, or say DYGRAPHS=FILE)
+endif
 endif
 
 # --- flags: what the program needs is added to what the user gives ----------------------------------
@@ -54,6 +61,8 @@ override CPPFLAGS := -D_GNU_SOURCE -Isrc -I. -I$(B)/gen $(LIBRARY_CFLAGS) $(CPPF
 override CFLAGS := -std=gnu11 -pthread -fno-omit-frame-pointer -fstack-protector-strong \
 	-ffile-prefix-map=$(CURDIR)=. $(WARNINGS) $(CFLAGS)
 override LDFLAGS := -Wl,--as-needed $(LDFLAGS)
+# Optimised across files, a GET costs 2 % less CPU; tests link the same objects as they are.
+LTO := $(if $(SAN),,$(if $(findstring gcc,$(notdir $(CC))),-flto=auto -ffat-lto-objects))
 override LDLIBS := $(LIBRARY_LIBS) -lm -pthread $(LDLIBS)
 
 # --- what there is ----------------------------------------------------------------------------------
@@ -96,7 +105,7 @@ iubench: $(B)/iubench
 
 $(B)/iubench: $(B)/src/main.o $(B)/libiubench.a
 	@echo "  LINK   $@"
-	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LTO) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/libiubench.a: $(PARTS)
 	@rm -f $@
@@ -106,7 +115,9 @@ $(B)/libiubench.a: $(PARTS)
 $(B)/%.o: %.c $(B)/gen/flags | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
 	@echo "  CC     $@"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(PART_FLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
+
+$(OBJECTS): PART_FLAGS = $(LTO)
 
 # Files are embedded by .incbin, which -MMD cannot see: every file that the source names in quotes is
 # a prerequisite.
@@ -134,9 +145,17 @@ $(B)/gen/version.h: FORCE
 # The scenarios as C strings, one row a file; written only when it changes.
 $(B)/gen/scenario_files.inc: FORCE
 	@mkdir -p $(@D)
-	@for f in $(sort $(wildcard scenarios/*.ini)); do echo "{\"$$(basename $$f .ini)\", SPAN("; \
-		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $$f; echo ')},'; done > $@.new
+	@for name in $(sort $(patsubst scenarios/%.ini,%,$(wildcard scenarios/*.ini))); do echo "{\"$$name\", SPAN("; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' scenarios/$$name.ini; echo ')},'; done > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# The page of the report, one text.
+$(B)/gen/page.html: tools/page $(wildcard web/*) $(DYGRAPHS)
+	@mkdir -p $(@D)
+	@echo "  PAGE   $@"
+	$(Q)tools/page $(abspath $(DYGRAPHS)) > $@
+
+$(B)/src/report/page_html.o: $(B)/gen/page.html
 
 -include $(OBJECTS:.o=.d) $(TEST_LIB:.o=.d) $(FAKE_RING:.o=.d) $(UNIT:=.d) $(INTEGRATION:=.d) $(PRELOADS:.so=.d) $(MICRO:=.d) \
 	$(FUZZERS:%=$(B)/tests/fuzz/%.d) $(PARTS:$(B)/%.o=$(B)/fuzz/%.d) \
@@ -176,8 +195,8 @@ $(B)/tests/%.o $(B)/fuzz/tests/%.o: override CPPFLAGS += -Itests
 
 $(UNIT) $(INTEGRATION) $(MICRO): $(B)/%: $(B)/%.o $(B)/libtests.a $(B)/libiubench.a
 	@echo "  LINK   $@"
-	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) \
-		-lcmocka
+	$(Q)$(CC) $(CFLAGS) -fno-lto $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) \
+		$(LDLIBS) -lcmocka
 
 # For LD_PRELOAD; never with a sanitizer, which takes the same functions.
 $(PRELOADS): $(B)/%.so: %.c
@@ -238,7 +257,7 @@ $(REPLAYS): $(B)/replay/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/lib
 		$(B)/libiubench.a
 	@mkdir -p $(@D)
 	@echo "  LINK   $@"
-	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) -fno-lto $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # --- benchmarks -------------------------------------------------------------------------------------
 

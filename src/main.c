@@ -9,7 +9,7 @@
 #include "version.h"
 
 const struct command *const commands[] = {
-    &command_serve,  &command_upstream, &command_load,       &command_run,
+    &command_serve,  &command_upstream, &command_load,       &command_run, &command_compare,
     &command_doctor, &command_manual,   &command_completion, NULL,
 };
 

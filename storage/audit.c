@@ -41,6 +41,12 @@ void audit_close(struct audit *a)
     free(a);
 }
 
+bool audit_clear(struct audit *a, struct fail *f)
+{
+    return store_postgres_reader_clear(a->rows, f) &&
+           (!a->values || cache_memcached_reader_clear(a->values, f));
+}
+
 bool audit_rows(struct audit *a, uint64_t *rows, struct fail *f)
 {
     return store_postgres_reader_count(a->rows, rows, f);

@@ -12,6 +12,9 @@ struct audit;
 struct audit *audit_open(const struct storage *s, struct fail *f) MUST_USE;
 void audit_close(struct audit *a); /* NULL is ignored */
 
+/* Empties the table and memcached, for a run that begins anew. Only for services of one's own. */
+bool audit_clear(struct audit *a, struct fail *f) MUST_USE;
+
 /* Rows in the table. */
 bool audit_rows(struct audit *a, uint64_t *rows, struct fail *f) MUST_USE;
 

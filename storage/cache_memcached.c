@@ -62,6 +62,11 @@ bool cache_memcached_attach(const struct cache_memcached_servers *servers, struc
     return is_good;
 }
 
+static void give_to(struct cache_memcached *c, struct cache_memcached_link *l, int change)
+{
+    ledger_given(&c->cache.counters, (unsigned)(l - c->links), change);
+}
+
 static void set(struct cache *cache, struct cache_set *s)
 {
     struct cache_memcached *c = (struct cache_memcached *)cache;
@@ -71,10 +76,12 @@ static void set(struct cache *cache, struct cache_set *s)
         return;
     }
     struct cache_memcached_link *l = &c->links[cache_memcached_servers_of(c->servers, s->key)];
-    if (l->state != CACHE_LINK_READY || l->waiting.count == WAITING_MOST)
+    if (l->state != CACHE_LINK_READY || l->waiting.count == WAITING_MOST) {
         sets_answer_later(&c->later, s, STORE_UNAVAILABLE);
-    else
-        cache_memcached_link_set(l, s);
+        return;
+    }
+    give_to(c, l, 1);
+    cache_memcached_link_set(l, s);
 }
 
 static void send_waiting(struct loop_hook *hook)
@@ -97,6 +104,7 @@ static void link_answered(struct cache_memcached_link *l, struct cache_set *s,
                           enum store_outcome outcome)
 {
     struct cache_memcached *c = l->owner;
+    give_to(c, l, -1);
     sets_answer(&c->cache, s, outcome);
 }
 
@@ -105,6 +113,7 @@ static void link_lost(struct cache_memcached_link *l, struct set_queue *unknown,
 {
     struct cache_memcached *c = l->owner;
     ledger_connections(&c->cache.counters, -1);
+    give_to(c, l, -(int)(unknown->count + unsent->count));
     sets_answer_all_later(&c->later, unknown, STORE_UNKNOWN);
     sets_answer_all_later(&c->later, unsent, STORE_UNAVAILABLE);
 }

@@ -19,6 +19,14 @@ void cache_memcached_reader_close(void *reader)
         memcached_free(reader);
 }
 
+bool cache_memcached_reader_clear(void *reader, struct fail *f)
+{
+    memcached_return_t outcome = memcached_flush(reader, 0);
+    return outcome == MEMCACHED_SUCCESS ||
+           fail_set(f, EXIT_FAILED, "memcached: the values could not be dropped: %s",
+                    memcached_strerror(reader, outcome));
+}
+
 bool cache_memcached_reader_has(void *reader, const char key[UUID_TEXT_BYTES], struct span value,
                                 bool *is_there, struct fail *f)
 {

@@ -9,6 +9,9 @@
 void *cache_memcached_reader_open(const struct cache_memcached_servers *s, struct fail *f) MUST_USE;
 void cache_memcached_reader_close(void *reader);
 
+/* Drops all values of all servers. */
+bool cache_memcached_reader_clear(void *reader, struct fail *f) MUST_USE;
+
 /* Whether the key is there with exactly this value. */
 bool cache_memcached_reader_has(void *reader, const char key[UUID_TEXT_BYTES], struct span value,
                                 bool *is_there, struct fail *f) MUST_USE;

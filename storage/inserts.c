@@ -26,6 +26,18 @@ struct store_insert *inserts_pop(struct insert_queue *q)
     return i;
 }
 
+void inserts_prepend(struct insert_queue *q, struct insert_queue *more)
+{
+    if (!more->first)
+        return;
+    more->last->next = q->first;
+    q->first = more->first;
+    if (!q->last)
+        q->last = more->last;
+    q->count += more->count;
+    *more = (struct insert_queue){0};
+}
+
 void inserts_begin(struct store *s, struct store_insert *i)
 {
     i->begun_ns = s->loop->now_ns;

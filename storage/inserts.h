@@ -22,6 +22,9 @@ struct inserts_later {
 void inserts_push(struct insert_queue *q, struct store_insert *i);
 struct store_insert *inserts_pop(struct insert_queue *q);
 
+/* Puts all of `more`, which is empty then, before what is in the queue. */
+void inserts_prepend(struct insert_queue *q, struct insert_queue *more);
+
 /* Counts it as begun, now; counts it as ended and calls its `done`. */
 void inserts_begin(struct store *s, struct store_insert *i);
 void inserts_answer(struct store *s, struct store_insert *i, enum store_outcome outcome);

@@ -4,17 +4,24 @@
 
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "metrics/counter.h"
 
 void ledger_open(struct store_counters *c, uint32_t pool)
 {
-    *c = (struct store_counters){.pool = pool, .latency = hist_new()};
+    *c = (struct store_counters){
+        .pool = pool,
+        .by_connection = mem_need(pool, sizeof *c->by_connection),
+        .latency = hist_new(),
+    };
 }
 
 void ledger_close(struct store_counters *c)
 {
     free(c->latency);
+    free(c->by_connection);
     c->latency = NULL;
+    c->by_connection = NULL;
 }
 
 void ledger_begin(struct store_counters *c)
@@ -35,6 +42,12 @@ void ledger_end(struct store_counters *c, enum store_outcome outcome, uint64_t l
 void ledger_connections(struct store_counters *c, int change)
 {
     gauge_add(&c->connections, change);
+}
+
+void ledger_given(struct store_counters *c, unsigned connection, int change)
+{
+    CHECK(connection < c->pool && (int64_t)c->by_connection[connection] + change >= 0);
+    gauge_add(&c->by_connection[connection], change);
 }
 
 void ledger_reconnected(struct store_counters *c)

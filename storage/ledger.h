@@ -17,4 +17,7 @@ void ledger_end(struct store_counters *c, enum store_outcome outcome, uint64_t l
 void ledger_connections(struct store_counters *c, int change);
 void ledger_reconnected(struct store_counters *c);
 
+/* Requests were given to a connection of the pool (+), or are no longer its own (-). */
+void ledger_given(struct store_counters *c, unsigned connection, int change);
+
 #endif

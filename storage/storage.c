@@ -29,6 +29,13 @@ const struct option_row storage_options[] = {
      .max = 10000,
      .help = "connections to PostgreSQL in total, at least one a thread (default 0: few, or 64 "
              "where commits wait for the disk)"},
+    {.name = "pg-batch",
+     .kind = OPTION_COUNT,
+     .at = offsetof(struct storage_config, pg_batch),
+     .metavar = "N",
+     .max = STORE_POSTGRES_BATCH_MOST,
+     .help = "let up to N inserts of a turn share a commit, and say so wherever the store is named "
+             "(default 0: a commit for each)"},
     {.name = "memcached",
      .kind = OPTION_TEXT,
      .at = offsetof(struct storage_config, memcached),
@@ -137,6 +144,7 @@ static bool open_postgres(struct storage *s, struct fail *f)
     }
     s->postgres.schema = s->config.schema;
     s->postgres.timeout_ns = s->config.timeout_ns;
+    s->postgres.batch = storage_batch(s);
     if (!store_postgres_setup_open(&s->postgres, conninfo, source, s->config.pg_pool, s->threads,
                                    f))
         return false;
@@ -145,9 +153,20 @@ static bool open_postgres(struct storage *s, struct fail *f)
     return true;
 }
 
+static bool is_without_batch(const struct storage *s, const char *store, struct fail *f)
+{
+    return storage_batch(s) == 1 ||
+           fail_set(f, EXIT_USAGE,
+                    "--pg-batch is for PostgreSQL, and the store is %s: leave it out, or name a "
+                    "server by --pg",
+                    store);
+}
+
 static bool open_sqlite(struct storage *s, const char *path, struct fail *f)
 {
     char safe[512];
+    if (!is_without_batch(s, "SQLite, which always groups", f))
+        return false;
     s->sqlite = store_sqlite_open(path, s->config.schema, s->config.timeout_ns, f);
     if (!s->sqlite)
         return false;
@@ -166,7 +185,7 @@ static bool open_store(struct storage *s, struct fail *f)
                    : open_sqlite(s, NULL, f);
     if (strcmp(store, "none") == 0) {
         snprintf(s->store_text, sizeof s->store_text, "none");
-        return true;
+        return is_without_batch(s, "none", f);
     }
     if (strcmp(store, "postgres") == 0)
         return open_postgres(s, f);
@@ -270,6 +289,11 @@ const char *storage_cache_text(const struct storage *s)
 bool storage_is_embedded(const struct storage *s)
 {
     return s->sqlite || s->memory;
+}
+
+uint32_t storage_batch(const struct storage *s)
+{
+    return s->config.pg_batch ? s->config.pg_batch : 1;
 }
 
 const struct store_postgres_server *storage_postgres(const struct storage *s)

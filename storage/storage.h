@@ -14,7 +14,8 @@ enum storage_schema { SCHEMA_ROUND1, SCHEMA_ROUND2 };
 struct storage_config {
     const char *
         pg; /* URI or key=value text; NULL: environment (PGHOST, PGDATABASE, ... or DATABASE_URL) */
-    uint32_t pg_pool; /* connections in total over threads; 0: the number that measured fastest */
+    uint32_t pg_pool;  /* connections in total over threads; 0: the number that measured fastest */
+    uint32_t pg_batch; /* inserts that may share a transaction; 0 or 1: each has its own */
     const char
         *memcached;    /* "HOST:PORT[,HOST:PORT...]", "/path/to.sock"; NULL: MEMCACHED_SERVERS */
     const char *store; /* "sqlite:PATH", "postgres", "none"; NULL: PostgreSQL if configured, else
@@ -26,7 +27,7 @@ struct storage_config {
 };
 #define STORAGE_CONFIG_DEFAULT ((struct storage_config){.timeout_ns = 5 * NS_PER_S})
 
-/* The options --pg --pg-pool --memcached --store --cache --schema --storage-timeout, for a
+/* The options --pg --pg-pool --pg-batch --memcached --store --cache --schema --storage-timeout, for a
  * configuration struct that has a struct storage_config at offset 0. */
 extern const struct option_row storage_options[];
 
@@ -50,6 +51,8 @@ bool storage_attach(struct storage *s, struct loop *loop, unsigned thread, struc
 const char *storage_store_text(const struct storage *s);
 const char *storage_cache_text(const struct storage *s);
 bool storage_is_embedded(const struct storage *s);
+/* As many inserts may share a transaction; 1: each has its own. */
+uint32_t storage_batch(const struct storage *s);
 
 /* What was opened, for reading back (storage/audit.h); NULL where it is another. */
 const struct store_postgres_server *storage_postgres(const struct storage *s);

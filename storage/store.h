@@ -38,6 +38,8 @@ struct store_insert {
     uint64_t begun_ns;
     struct task answer;
     enum store_outcome outcome;
+    bool is_alone; /* shares its transaction with no other */
+    bool is_last;  /* of its transaction: the commit follows it */
     struct loop *loop;
 };
 
@@ -46,9 +48,10 @@ struct store_insert {
 struct store_counters {
     uint64_t inserts, in_flight, reconnects;
     uint64_t outcomes[STORE_OUTCOMES];
-    uint32_t connections; /* open now */
-    uint32_t pool;        /* as many as there should be */
-    struct hist *latency; /* of the ones done: begun to confirmed */
+    uint32_t connections;    /* open now */
+    uint32_t pool;           /* as many as there should be */
+    uint32_t *by_connection; /* what each of the pool's has to answer, `pool` numbers */
+    struct hist *latency;    /* of the ones done: begun to confirmed */
 };
 
 struct store {

@@ -1,5 +1,6 @@
 /* Inserts of a turn are queued and spread over the links in the hook before the loop enters the
  * kernel. What does not fit waits; what waits too long, or finds no link, certainly was not done.
+ * Inserts whose shared transaction failed wait again, before all others and each for one of its own.
  */
 #include "storage/store_postgres.h"
 
@@ -38,12 +39,14 @@ static void link_ready(struct store_postgres_link *l);
 static void link_answered(struct store_postgres_link *l, struct store_insert *i,
                           enum store_outcome outcome);
 static void link_lost(struct store_postgres_link *l, struct insert_queue *unknown);
+static void link_undone(struct store_postgres_link *l, struct insert_queue *group);
 static void timer_due(struct timer *t);
 static void close_store(struct store *store);
 static void free_store(struct store *store);
 
 static const struct store_ops ops = {"postgres", insert, close_store, free_store};
-static const struct store_postgres_link_events link_events = {link_ready, link_answered, link_lost};
+static const struct store_postgres_link_events link_events = {link_ready, link_answered, link_lost,
+                                                              link_undone};
 
 bool store_postgres_attach(const struct store_postgres_server *server, struct loop *loop,
                            unsigned thread, unsigned threads, struct store **store, struct fail *f)
@@ -80,6 +83,7 @@ static void insert(struct store *store, struct store_insert *i)
 {
     struct store_postgres *p = (struct store_postgres *)store;
     inserts_begin(store, i);
+    i->is_alone = false;
     if (!p->ready_count || p->waiting.count == QUEUE_MOST) {
         inserts_answer_later(&p->later, i, STORE_UNAVAILABLE);
         return;
@@ -87,16 +91,39 @@ static void insert(struct store *store, struct store_insert *i)
     inserts_push(&p->waiting, i);
 }
 
+static bool has_room(const struct store_postgres_link *l)
+{
+    return store_postgres_link_takes(l) && l->under_way.count < DEPTH_MOST;
+}
+
 static struct store_postgres_link *freest_link(struct store_postgres *p)
 {
     struct store_postgres_link *best = NULL;
     for (unsigned i = 0; i < p->link_count; i++) {
         struct store_postgres_link *l = &p->links[i];
-        if (store_postgres_link_takes(l) && l->under_way.count < DEPTH_MOST &&
-            (!best || l->under_way.count < best->under_way.count))
+        if (has_room(l) && (!best || l->under_way.count < best->under_way.count))
             best = l;
     }
     return best;
+}
+
+static void give_to(struct store_postgres *p, struct store_postgres_link *l, int change)
+{
+    ledger_given(&p->store.counters, (unsigned)(l - p->links), change);
+}
+
+/* A transaction that may take more is filled before the next begins. */
+static void spread_waiting(struct store_postgres *p)
+{
+    struct store_postgres_link *l = NULL;
+    while (p->waiting.first) {
+        if (!l || !l->open_count || !has_room(l))
+            l = freest_link(p);
+        if (!l)
+            return;
+        give_to(p, l, 1);
+        store_postgres_link_insert(l, inserts_pop(&p->waiting));
+    }
 }
 
 /* With many under way, replies trickle in one by one, and a turn for each would cost more than the
@@ -113,12 +140,10 @@ static void send_waiting(struct loop_hook *hook)
 {
     struct store_postgres *p = (struct store_postgres *)((char *)hook -
                                                          offsetof(struct store_postgres, hook));
-    struct store_postgres_link *l;
     gather(p);
     if (!p->waiting.first)
         return;
-    while (p->waiting.first && (l = freest_link(p)))
-        store_postgres_link_insert(l, inserts_pop(&p->waiting));
+    spread_waiting(p);
     for (unsigned i = 0; i < p->link_count; i++)
         if (p->links[i].is_dirty)
             store_postgres_link_flush(&p->links[i]);
@@ -140,6 +165,7 @@ static void link_answered(struct store_postgres_link *l, struct store_insert *i,
                           enum store_outcome outcome)
 {
     struct store_postgres *p = l->owner;
+    give_to(p, l, -1);
     inserts_answer(&p->store, i, outcome);
 }
 
@@ -148,9 +174,19 @@ static void link_lost(struct store_postgres_link *l, struct insert_queue *unknow
     struct store_postgres *p = l->owner;
     p->ready_count--;
     ledger_connections(&p->store.counters, -1);
+    give_to(p, l, -(int)unknown->count);
     inserts_answer_all_later(&p->later, unknown, STORE_UNKNOWN);
     if (!p->ready_count)
         inserts_answer_all_later(&p->later, &p->waiting, STORE_UNAVAILABLE);
+}
+
+static void link_undone(struct store_postgres_link *l, struct insert_queue *group)
+{
+    struct store_postgres *p = l->owner;
+    for (struct store_insert *i = group->first; i; i = i->next)
+        i->is_alone = true;
+    give_to(p, l, -(int)group->count);
+    inserts_prepend(&p->waiting, group);
 }
 
 static void timer_due(struct timer *t)

@@ -56,10 +56,17 @@ static size_t bind_len(int schema, const struct store_insert *i)
 
 /* Execute of portal "" without a limit of rows, then Sync. */
 static const char execute_and_sync[] = "E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04";
+enum { EXECUTE_BYTES = 10 };
+
+static struct span tail(const struct store_insert *i)
+{
+    size_t len = i->is_last ? sizeof execute_and_sync - 1 : EXECUTE_BYTES;
+    return (struct span){execute_and_sync, len};
+}
 
 size_t store_postgres_frames_bytes(int schema, const struct store_insert *i)
 {
-    return 1 + bind_len(schema, i) + sizeof execute_and_sync - 1;
+    return 1 + bind_len(schema, i) + tail(i).len;
 }
 
 char *store_postgres_frames_insert(char *at, int schema, const struct store_insert *i)
@@ -83,7 +90,7 @@ char *store_postgres_frames_insert(char *at, int schema, const struct store_inse
     at = put_value(at, i->firmware);
     at = put_value(at, (struct span){(const char *)&created, sizeof created});
     at = put16(put16(at, 1), BINARY);
-    return put_span(at, (struct span){execute_and_sync, sizeof execute_and_sync - 1});
+    return put_span(at, tail(i));
 }
 
 /* --- what comes --- */
@@ -210,10 +217,8 @@ static struct store_postgres_reply read_complete(struct store_postgres_stream *s
     bool has_row = s->due == DUE_COMPLETE;
     if (m->body_len != sizeof one || memcmp(text.data, has_row ? one : none, sizeof one) != 0)
         return lost;
-    s->due = DUE_READY;
-    /* A rule or a trigger took the row: nothing is stored that could be acknowledged. */
-    return has_row ? (struct store_postgres_reply){.kind = WIRE_NOTHING}
-                   : (struct store_postgres_reply){.kind = WIRE_ERROR, .sqlstate = "22000"};
+    s->due = s->is_grouped ? DUE_MORE : DUE_READY;
+    return (struct store_postgres_reply){.kind = has_row ? WIRE_NOTHING : WIRE_NO_ROW};
 }
 
 /* WIRE_NOTHING: understood, and nothing to tell. */
@@ -229,7 +234,7 @@ static struct store_postgres_reply read_message(struct store_postgres_stream *s,
         s->due = DUE_READY;
         return read_error(m);
     case '2':
-        if (s->due != DUE_BIND || m->body_len)
+        if ((s->due != DUE_BIND && s->due != DUE_MORE) || m->body_len)
             return lost;
         s->due = DUE_ROW;
         return (struct store_postgres_reply){.kind = WIRE_NOTHING};
@@ -241,8 +246,8 @@ static struct store_postgres_reply read_message(struct store_postgres_stream *s,
     case 'C':
         return s->due == DUE_ROW || s->due == DUE_COMPLETE ? read_complete(s, m) : lost;
     case 'Z':
-        /* "I": no transaction is open, so the insert's own has ended. */
-        if (s->due != DUE_READY || m->body_len != 1 || *m->body.data != 'I')
+        /* "I": no transaction is open, so that of the inserts has ended. */
+        if ((s->due != DUE_READY && s->due != DUE_MORE) || m->body_len != 1 || *m->body.data != 'I')
             return lost;
         s->due = DUE_BIND;
         return (struct store_postgres_reply){.kind = WIRE_SYNC};

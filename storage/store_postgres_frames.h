@@ -11,22 +11,25 @@
 /* The exact length of what store_postgres_frames_insert() writes. */
 size_t store_postgres_frames_bytes(int schema, const struct store_insert *i);
 
-/* Writes Bind, Execute and Sync for one insert at `at` and returns the end. The Sync makes it a
- * transaction of its own. */
+/* Writes Bind and Execute for one insert at `at`, and Sync if `i->is_last`, and returns the end. The
+ * Sync commits the inserts since the last one. */
 char *store_postgres_frames_insert(char *at, int schema, const struct store_insert *i);
 
 enum { STORE_POSTGRES_KEPT_BYTES = 256 };
 
 /* Where in the replies a connection is. All zero: nothing was sent, nothing has come. */
 struct store_postgres_stream {
-    enum { DUE_BIND, DUE_ROW, DUE_COMPLETE, DUE_READY } due; /* next, of the oldest insert */
-    uint32_t skip; /* bytes still to come of a message that was understood by its beginning */
+    /* Next, of the oldest insert; DUE_MORE: of the next insert, or the end of the transaction. */
+    enum { DUE_BIND, DUE_ROW, DUE_COMPLETE, DUE_MORE, DUE_READY } due;
+    bool is_grouped; /* several inserts may share a transaction */
+    uint32_t skip;   /* bytes still to come of a message that was understood by its beginning */
     uint32_t len;
     char kept[STORE_POSTGRES_KEPT_BYTES]; /* the beginning of a message, if it came in pieces */
 };
 
 /* Takes one reply off the front of `bytes`, which is moved on; keeps an unfinished message. WIRE_ROW
- * or WIRE_ERROR, then WIRE_SYNC come for each insert in turn; WIRE_NOTHING: all bytes were used;
+ * or WIRE_NO_ROW for each insert in turn, or WIRE_ERROR for the whole rest of its transaction, then
+ * WIRE_SYNC; how many share a Sync is the caller's to know. WIRE_NOTHING: all bytes were used;
  * WIRE_LOST: this is not what the protocol allows here, and nothing that follows can be trusted.
  * Notices, changed parameters and notifications are skipped wherever they come. */
 struct store_postgres_reply store_postgres_frames_next(struct store_postgres_stream *s,

@@ -52,6 +52,16 @@ static void await_writable(struct store_postgres_link *l)
         ring_poll(&l->loop->ring, &l->writable, PQsocket(l->conn), POLLOUT);
 }
 
+/* An insert that is tried again may be older than those before it. */
+static uint64_t oldest_begun_ns(const struct store_postgres_link *l)
+{
+    uint64_t oldest_ns = UINT64_MAX;
+    for (const struct store_insert *i = l->under_way.first; i; i = i->next)
+        if (i->begun_ns < oldest_ns)
+            oldest_ns = i->begun_ns;
+    return oldest_ns;
+}
+
 static uint64_t deadline_of(const struct store_postgres_link *l)
 {
     switch (l->state) {
@@ -62,7 +72,7 @@ static uint64_t deadline_of(const struct store_postgres_link *l)
         return l->tried_ns + l->server->timeout_ns;
     case LINK_READY:
         if (l->under_way.first)
-            return l->under_way.first->begun_ns + l->server->timeout_ns;
+            return oldest_begun_ns(l) + l->server->timeout_ns;
         return l->loop->now_ns + IDLE_NS;
     default:
         return l->loop->now_ns + IDLE_NS;
@@ -197,25 +207,40 @@ static void become_ready(struct store_postgres_link *l)
         await_readable(l);
         return;
     }
-    l->stream = (struct store_postgres_stream){0};
+    l->stream = (struct store_postgres_stream){.is_grouped = l->server->batch > 1};
     op_init(&l->sending, not_sent);
     ring_recv(&l->loop->ring, &l->arrival, PQsocket(l->conn));
 }
 
 /* --- inserts leave --- */
 
+/* False: the link is lost. */
+static bool end_transaction(struct store_postgres_link *l)
+{
+    l->under_way.last->is_last = true;
+    l->open_count = 0;
+    if (l->is_direct || store_postgres_wire_sync(l->conn))
+        return true;
+    lose(l);
+    return false;
+}
+
 void store_postgres_link_insert(struct store_postgres_link *l, struct store_insert *i)
 {
-    CHECK(store_postgres_link_takes(l));
+    CHECK(store_postgres_link_takes(l) && (!i->is_alone || !l->open_count));
     i->outcome = STORE_UNKNOWN;
+    i->is_last = false;
     inserts_push(&l->under_way, i);
-    if (l->under_way.count == 1)
+    if (l->under_way.count == 1 || i->is_alone)
         schedule(l);
     l->is_dirty = true;
+    l->open_count++;
     if (l->is_direct && !l->unsent)
         l->unsent = i;
     if (!l->is_direct && !store_postgres_wire_insert(l->conn, l->server->schema, i))
         lose(l);
+    else if (i->is_alone || l->open_count == l->server->batch)
+        (void)end_transaction(l);
 }
 
 static void send_frames(struct store_postgres_link *l)
@@ -272,6 +297,8 @@ static void parked_sent(struct op *op, int res, unsigned flags)
 void store_postgres_link_flush(struct store_postgres_link *l)
 {
     l->is_dirty = false;
+    if (l->open_count && !end_transaction(l))
+        return;
     if (l->is_direct) {
         if (l->unsent)
             send_frames(l);
@@ -286,11 +313,52 @@ void store_postgres_link_flush(struct store_postgres_link *l)
 
 /* --- answers --- */
 
-static void answer_oldest(struct store_postgres_link *l)
+/* The insert whose reply comes next; NULL: its transaction's end does. */
+static struct store_insert *next_to_reply(const struct store_postgres_link *l)
+{
+    if (!l->replied)
+        return l->under_way.first;
+    return l->replied->is_last ? NULL : l->replied->next;
+}
+
+static void take_row(struct store_postgres_link *l, enum store_outcome outcome, int64_t id)
+{
+    struct store_insert *i = next_to_reply(l);
+    if (!i) {
+        lose(l);
+        return;
+    }
+    i->id = id;
+    i->outcome = outcome;
+    l->replied = i;
+}
+
+static struct store_insert *pop_replied(struct store_postgres_link *l, bool *is_last)
 {
     struct store_insert *i = inserts_pop(&l->under_way);
-    l->has_row = false;
-    l->events->answered(l, i, i->outcome);
+    *is_last = i->is_last;
+    l->replied = NULL;
+    l->has_error = false;
+    return i;
+}
+
+/* Whoever is answered may close the store, and nothing is left under way then. */
+static void answer_group(struct store_postgres_link *l)
+{
+    bool is_last = false;
+    while (!is_last && l->under_way.first) {
+        struct store_insert *i = pop_replied(l, &is_last);
+        l->events->answered(l, i, i->outcome);
+    }
+}
+
+static void undo_group(struct store_postgres_link *l)
+{
+    struct insert_queue group = {0};
+    bool is_last = false;
+    while (!is_last)
+        inserts_push(&group, pop_replied(l, &is_last));
+    l->events->undone(l, &group);
 }
 
 /* A row that was inserted is done only with the Sync behind it, which is its commit. An error in
@@ -299,12 +367,23 @@ static void answer_oldest(struct store_postgres_link *l)
 static void take_error(struct store_postgres_link *l, const struct store_postgres_reply *r)
 {
     struct store_insert *i = l->under_way.first;
-    bool is_unknown = l->has_row && r->is_fatal;
-    i->outcome = is_unknown ? STORE_UNKNOWN : store_postgres_wire_outcome(r);
-    if (r->is_fatal) {
-        answer_oldest(l);
+    l->has_error = true;
+    if (i->is_last)
+        i->outcome = l->replied && r->is_fatal ? STORE_UNKNOWN : store_postgres_wire_outcome(r);
+    if (r->is_fatal && i->is_last)
+        answer_group(l);
+    if (r->is_fatal)
         lose(l);
-    }
+}
+
+static void take_sync(struct store_postgres_link *l)
+{
+    if (l->has_error && !l->under_way.first->is_last)
+        undo_group(l);
+    else if (l->has_error || !next_to_reply(l))
+        answer_group(l);
+    else
+        lose(l);
 }
 
 static void take_reply(struct store_postgres_link *l, const struct store_postgres_reply *r)
@@ -314,15 +393,16 @@ static void take_reply(struct store_postgres_link *l, const struct store_postgre
     case WIRE_OK:
         break;
     case WIRE_ROW:
-        l->under_way.first->id = r->id;
-        l->under_way.first->outcome = STORE_DONE;
-        l->has_row = true;
+        take_row(l, STORE_DONE, r->id);
+        break;
+    case WIRE_NO_ROW: /* nothing is stored that could be acknowledged */
+        take_row(l, STORE_REFUSED, 0);
         break;
     case WIRE_ERROR:
         take_error(l, r);
         break;
     case WIRE_SYNC:
-        answer_oldest(l);
+        take_sync(l);
         break;
     case WIRE_LOST:
         lose(l);
@@ -414,8 +494,9 @@ static void lose(struct store_postgres_link *l)
     bool was_ready = l->state == LINK_READY;
     l->state = LINK_CLOSING;
     l->under_way = (struct insert_queue){0};
-    l->unsent = NULL;
-    l->has_row = l->is_dirty = l->is_direct = false;
+    l->unsent = l->replied = NULL;
+    l->open_count = 0;
+    l->has_error = l->is_dirty = l->is_direct = false;
     ring_cancel(&l->loop->ring, &l->readable);
     ring_cancel(&l->loop->ring, &l->writable);
     ring_cancel(&l->loop->ring, &l->arrival);

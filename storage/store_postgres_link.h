@@ -33,6 +33,9 @@ struct store_postgres_link_events {
     void (*answered)(struct store_postgres_link *l, struct store_insert *i,
                      enum store_outcome outcome);
     void (*lost)(struct store_postgres_link *l, struct insert_queue *unknown);
+    /* A transaction that several inserts shared was rolled back, for the error of one or of all;
+     * they are the callee's then, to be tried alone. */
+    void (*undone)(struct store_postgres_link *l, struct insert_queue *group);
 };
 
 struct store_postgres_link {
@@ -48,9 +51,13 @@ struct store_postgres_link {
     uint64_t tried_ns;  /* when the attempt to connect began, or when the next one will */
     uint64_t backoff_ns;
     struct rng rng;
-    struct insert_queue under_way; /* in the order of their replies */
-    bool has_row;                  /* the oldest was inserted but is not committed yet */
-    bool is_dirty;                 /* inserts were queued since the last flush */
+    struct insert_queue
+        under_way;                /* in the order of their replies, one transaction after another */
+    struct store_insert *replied; /* the last of the oldest transaction that has its reply, but no
+                                      commit yet; NULL: none has */
+    bool has_error;               /* the oldest transaction was rolled back */
+    uint32_t open_count;          /* inserts at the end whose transaction may take more */
+    bool is_dirty;                /* inserts were queued since the last flush */
 
     /* of frames of our own */
     bool is_direct;
@@ -74,7 +81,8 @@ static inline bool store_postgres_link_takes(const struct store_postgres_link *l
     return l->state == LINK_READY && !l->is_parked;
 }
 
-/* Queues an insert on a link that takes one. */
+/* Queues an insert on a link that takes one. Up to server->batch inserts that are queued between two
+ * flushes, and are not to be alone, share a transaction. */
 void store_postgres_link_insert(struct store_postgres_link *l, struct store_insert *i);
 
 /* Sends what was queued; in the hook before the loop enters the kernel. */

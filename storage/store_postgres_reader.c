@@ -33,6 +33,16 @@ static bool read_number(struct pg_conn *conn, PGresult *rows, uint64_t *number, 
     return is_read;
 }
 
+bool store_postgres_reader_clear(struct pg_conn *conn, struct fail *f)
+{
+    PGresult *done = PQexec(conn, "TRUNCATE device RESTART IDENTITY");
+    bool is_clear = PQresultStatus(done) == PGRES_COMMAND_OK;
+    const char *message = PQerrorMessage(conn);
+    PQclear(done);
+    return is_clear || fail_set(f, EXIT_FAILED, "PostgreSQL: the table could not be emptied: %.*s",
+                                (int)strcspn(message, "\n"), message);
+}
+
 bool store_postgres_reader_count(struct pg_conn *conn, uint64_t *rows, struct fail *f)
 {
     return read_number(conn, PQexec(conn, "SELECT count(*) FROM device"), rows, f);

@@ -10,6 +10,9 @@ struct pg_conn *store_postgres_reader_open(const struct store_postgres_server *s
                                            struct fail *f) MUST_USE;
 void store_postgres_reader_close(struct pg_conn *conn);
 
+/* Empties the table; ids begin at 1 again. */
+bool store_postgres_reader_clear(struct pg_conn *conn, struct fail *f) MUST_USE;
+
 /* How many rows the table has. */
 bool store_postgres_reader_count(struct pg_conn *conn, uint64_t *rows, struct fail *f) MUST_USE;
 

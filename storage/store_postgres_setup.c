@@ -394,8 +394,11 @@ static bool settle_pool(PGconn *conn, struct store_postgres_server *s, uint32_t 
     const char *host = PQhost(conn);
     int version_len = version ? (int)strcspn(version, " ") : 0;
     bool is_path = host && *host == '/';
-    snprintf(s->text, sizeof s->text, "postgres %.*s at %s%s%s (pool %u)", version_len,
+    char grouped[64] = "";
+    if (s->batch > 1)
+        snprintf(grouped, sizeof grouped, ", up to %u inserts a commit", s->batch);
+    snprintf(s->text, sizeof s->text, "postgres %.*s at %s%s%s (pool %u%s)", version_len,
              version ? version : "", host ? host : "", is_path ? "" : ":",
-             is_path ? "" : PQport(conn), s->pool);
+             is_path ? "" : PQport(conn), s->pool, grouped);
     return true;
 }

@@ -11,7 +11,10 @@
 
 struct pg_conn; /* libpq's PGconn */
 
-enum { STORE_POSTGRES_PARAMS = 64 };
+enum {
+    STORE_POSTGRES_PARAMS = 64,
+    STORE_POSTGRES_BATCH_MOST = 256, /* --pg-batch */
+};
 
 struct store_postgres_server {
     /* for PQconnectdbParams() and PQconnectStartParams() */
@@ -21,6 +24,7 @@ struct store_postgres_server {
     int schema; /* enum storage_schema */
     uint64_t timeout_ns;
     uint32_t pool;
+    uint32_t batch; /* inserts that may share a transaction, at least 1; the caller's to set */
     char text[256]; /* "postgres 15.18 at /run/x (pool 4)" */
 };
 

@@ -14,7 +14,7 @@ enum { UUID_OID = 2950, VARCHAR_OID = 1043, TIMESTAMP_OID = 1114, TIMESTAMPTZ_OI
 
 enum { PARAMS = STORE_POSTGRES_PARAMETERS };
 
-static bool sync_queue(PGconn *conn)
+bool store_postgres_wire_sync(struct pg_conn *conn)
 {
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
     return PQsendPipelineSync(conn);
@@ -33,7 +33,7 @@ bool store_postgres_wire_begin(struct pg_conn *conn, int schema)
     };
     return PQsetnonblocking(conn, 1) == 0 && PQenterPipelineMode(conn) &&
            PQsendPrepare(conn, STORE_POSTGRES_STATEMENT, sql, PARAMS, types[schema]) &&
-           sync_queue(conn);
+           store_postgres_wire_sync(conn);
 }
 
 bool store_postgres_wire_is_plain(struct pg_conn *conn)
@@ -56,9 +56,7 @@ bool store_postgres_wire_insert(struct pg_conn *conn, int schema, const struct s
     }
     values[3] = (const char *)&created;
     lengths[3] = sizeof created;
-    return PQsendQueryPrepared(conn, STORE_POSTGRES_STATEMENT, PARAMS, values, lengths, formats,
-                               1) &&
-           sync_queue(conn);
+    return PQsendQueryPrepared(conn, STORE_POSTGRES_STATEMENT, PARAMS, values, lengths, formats, 1);
 }
 
 int store_postgres_wire_flush(struct pg_conn *conn)
@@ -112,8 +110,9 @@ static struct store_postgres_reply read_reply(const PGresult *result)
     case PGRES_TUPLES_OK:
         if (PQntuples(result) == 1 && PQgetlength(result, 0, 0) >= (int)sizeof(uint32_t))
             return (struct store_postgres_reply){.kind = WIRE_ROW, .id = row_id(result)};
-        /* A rule or a trigger took the row: nothing is stored that could be acknowledged. */
-        return (struct store_postgres_reply){.kind = WIRE_ERROR, .sqlstate = "22000"};
+        return (struct store_postgres_reply){.kind = WIRE_NO_ROW};
+    case PGRES_PIPELINE_ABORTED: /* the error that did it has come already */
+        return (struct store_postgres_reply){.kind = WIRE_OK};
     case PGRES_PIPELINE_SYNC:
         return (struct store_postgres_reply){.kind = WIRE_SYNC};
     default:

@@ -18,11 +18,12 @@ enum { STORE_POSTGRES_PARAMETERS = 4 }; /* uuid, mac, firmware, time; all in bin
 
 enum store_postgres_reply_kind {
     WIRE_NOTHING, /* more has to arrive first */
-    WIRE_OK,      /* the statement was prepared */
+    WIRE_OK,      /* the statement was prepared; or nothing that would not be known already */
     WIRE_ROW,     /* inserted, not yet committed; `id` is set */
-    WIRE_ERROR,   /* the server's error for the statement; `sqlstate` and `is_fatal` are set */
-    WIRE_SYNC,    /* what the statement did is committed, or rolled back if there was an error */
-    WIRE_LOST,    /* the connection is over; nothing more will come */
+    WIRE_NO_ROW,  /* a rule or a trigger took the row: nothing is stored of this insert */
+    WIRE_ERROR,   /* the server's error; `sqlstate` and `is_fatal` are set */
+    WIRE_SYNC, /* what was done since the last one is committed, or undone if there was an error */
+    WIRE_LOST, /* the connection is over; nothing more will come */
 };
 
 struct store_postgres_reply {
@@ -47,11 +48,12 @@ static inline int64_t store_postgres_wire_time(int64_t since_epoch_us)
     return since_epoch_us - INT64_C(946684800) * 1000000;
 }
 
-/* Queues one insert with a Sync of its own, which makes it a transaction of its own. Brings
- * WIRE_ROW or WIRE_ERROR, then WIRE_SYNC; replies come in the order of the inserts. False: the
- * connection is over, and whether the insert was done is not known. */
+/* Queues one insert, and a Sync, which commits the inserts since the last one. They bring WIRE_ROW
+ * or WIRE_NO_ROW each in turn, or WIRE_ERROR for the whole rest of their transaction, then
+ * WIRE_SYNC. False: the connection is over, and whether the insert was done is not known. */
 bool store_postgres_wire_insert(struct pg_conn *conn, int schema,
                                 const struct store_insert *i) MUST_USE;
+bool store_postgres_wire_sync(struct pg_conn *conn) MUST_USE;
 
 /* Sends what is queued. 1: the socket is full, call again once it is writable or readable; 0: all
  * is sent; -1: the connection is over. */
@@ -64,7 +66,7 @@ bool store_postgres_wire_receive(struct pg_conn *conn) MUST_USE;
 /* The next reply of what was received. */
 struct store_postgres_reply store_postgres_wire_next(struct pg_conn *conn);
 
-/* What an error means for the one insert that it answers: the server rolled it back. */
+/* What an error means for an insert that is alone in its transaction: the server rolled it back. */
 enum store_outcome store_postgres_wire_outcome(const struct store_postgres_reply *r);
 
 #endif

@@ -302,6 +302,7 @@ static void insert(struct store *store, struct store_insert *i)
         s->oldest = j;
     s->youngest = j;
     s->under_way_count++;
+    ledger_given(&store->counters, 0, 1);
     if (s->oldest == j)
         CHECK(timer_set(&store->loop->timers, &s->timer, i->begun_ns + s->file->timeout_ns));
 }
@@ -434,6 +435,7 @@ static struct job *drop_oldest(struct store_sqlite *s)
     if (!s->oldest)
         s->youngest = NULL;
     s->under_way_count--;
+    ledger_given(&s->store.counters, 0, -1);
     return j;
 }
 

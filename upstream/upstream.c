@@ -194,7 +194,7 @@ static bool start_workers(struct upstream *u, const cpu_set_t *cpus, struct fail
     int *fds = mem_need(u->thread_count, sizeof *fds);
     if (!sock_listen(&u->address, fds, u->thread_count, BACKLOG, f)) {
         free(fds);
-        return false;
+        return fail_prefix(f, "--listen");
     }
     u->is_listening = true;
     address_text(&u->address, u->address_text);

@@ -2,8 +2,12 @@
 // as requests are in flight, and a pool of a size that PostgreSQL can serve.
 package main
 
-import server "iubench/contestants/go"
+import (
+	server "iubench/contestants/go"
+	"iubench/contestants/go/service"
+)
 
 func main() {
-	server.Main(server.Settings{Pool: 64, CacheIdleConns: 500})
+	server.Main(service.Settings{Pool: 64, CacheIdleConns: 500, UpstreamIdleConns: 500},
+		server.FailByContract)
 }

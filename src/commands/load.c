@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "commands/signals.h"
+#include "live/live.h"
 #include "load/load.h"
 #include "load/plan.h"
 #include "report/file.h"
@@ -24,12 +26,14 @@ struct output {
     const char *csv; /* NULL: none */
     struct hdr_log hdr;
     struct view *view; /* NULL: lines, if any */
+    struct live *live; /* NULL: nobody watches from elsewhere */
 };
 
 static void take_second(void *arg, struct load_second *row)
 {
     struct output *o = arg;
     hdr_log_second(&o->hdr, row);
+    live_second(o->live, row);
     if (o->view)
         view_add(view_state(o->view), row);
     else if (!o->config->is_quiet && !o->config->find_max)
@@ -51,13 +55,15 @@ static bool is_signalled(void *arg)
     return signals_seen() != 0;
 }
 
-static struct view *open_view(const struct load_plan *plan, const struct load_config *config)
+static struct view *open_view(const struct load_plan *plan, const struct output *o)
 {
-    if (config->is_quiet || !view_is_possible(STDERR_FILENO))
+    if (o->config->is_quiet || !view_is_possible(STDERR_FILENO))
         return NULL;
     struct view *view = view_open(STDERR_FILENO);
     struct view_state *state = view_state(view);
-    snprintf(state->title, sizeof state->title, "%s %s", plan->method_text, plan->url.text);
+    const char *url = live_url(o->live);
+    snprintf(state->title, sizeof state->title, "%s %s%s%s", plan->method_text, plan->url.text,
+             url ? "   dashboard: " : "", url ? url : "");
     snprintf(state->model, sizeof state->model, "%s",
              plan->is_open        ? plan->model
              : plan->clients.pods ? "clients ramp"
@@ -76,7 +82,7 @@ static bool output_open(struct output *o, const struct load_config *config, stru
     o->csv = config->csv && strcmp(config->csv, "-") == 0 ? "/dev/stdout" : config->csv;
     o->hdr.path = config->hdr && strcmp(config->hdr, "-") == 0 ? "/dev/stdout" : config->hdr;
     return file_check("--json", config->json, f) && file_check("--csv", config->csv, f) &&
-           file_check("--hdr", config->hdr, f) &&
+           file_check("--hdr", config->hdr, f) && live_open(config, &o->live, f) &&
            (!config->hdr || hdr_log_open(&o->hdr, o->hdr.path, f));
 }
 
@@ -103,6 +109,18 @@ static bool show_result(struct output *o, const struct result *r, struct fail *f
     return is_json_shown ? result_dump(r, stdout, f) : result_write(r, config->json, f);
 }
 
+static bool show_live(struct output *o, const struct load_plan *plan, const struct result *known,
+                      struct fail *f)
+{
+    const cpu_set_t others = {0};
+    if (!live_start(o->live, known, &plan->cpus, &others, f))
+        return false;
+    if (live_url(o->live))
+        log_line("dashboard: %s", live_url(o->live));
+    live_target(o->live, plan->url.text, plan);
+    return true;
+}
+
 static int run_plan(struct load_plan *plan, struct output *output, int argc, char **argv,
                     struct fail *f)
 {
@@ -110,30 +128,29 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
     struct find_max found = {0};
     struct load_watch watch = {.second = take_second, .stop = is_signalled, .arg = output};
     bool is_search = output->config->find_max;
+    struct result result = {.argc = argc, .argv = argv, .scenario = "load", .services = "none"};
     signals_block();
+    if (!show_live(output, plan, &result, f))
+        return (int)f->exit;
     if (!is_search)
-        output->view = open_view(plan, output->config);
+        output->view = open_view(plan, output);
     bool is_run = is_search ? find_max_run(plan, &watch, take_probe, &found, &load, f)
                             : load_run(plan, &watch, &load, f);
     view_close(output->view);
     if (!is_run)
         return (int)f->exit;
-    struct result_target target = {.name = load.url,
-                                   .load = &load,
-                                   .server_cpu_us_per_request = NAN,
-                                   .find_max = is_search ? &found : NULL};
-    struct result result = {.argc = argc,
-                            .argv = argv,
-                            .scenario = "load",
-                            .services = "none",
-                            .is_interrupted = load.is_interrupted,
-                            .targets = &target,
-                            .target_count = 1};
+    struct result_target target = {
+        .name = load.url, .load = &load, .find_max = is_search ? &found : NULL};
+    result.is_interrupted = load.is_interrupted;
+    result.targets = &target;
+    result.target_count = 1;
     int exit_code = load.is_interrupted ? signals_exit_code(signals_seen()) : load_exit_code(&load);
     if (is_search && !load.is_interrupted && found.rate <= 0)
         exit_code = EXIT_THRESHOLD;
     if (!show_result(output, &result, f))
         exit_code = (int)f->exit;
+    live_end(output->live, &result);
+    output->live = NULL;
     find_max_free(&found);
     load_result_free(&load);
     return exit_code;
@@ -149,6 +166,7 @@ static int plan_and_run(const struct load_config *config, const char *url, int a
         return (int)f->exit;
     int exit_code = output_open(&output, config, f) ? run_plan(plan, &output, argc, argv, f)
                                                     : (int)f->exit;
+    live_end(output.live, NULL);
     load_plan_free(plan);
     return exit_code;
 }

@@ -147,7 +147,9 @@ const struct command command_run = {
     .arguments_max = 64,
     .summary = "hosts a scenario's target, upstream and services, loads it, and reports",
     .details =
-        "SCENARIO is test1, test2, fib, fetch-external, all, or the path FILE of a scenario file.\n"
+        "SCENARIO is test1, test2, fib, fetch-external; the same by the published methods, "
+        "test1-closed, test2-closed, fib-ab, fetch-external-ab; rps-table, techempower-json, "
+        "techempower-plaintext; all of them (all); or the path FILE of a scenario file.\n"
         "\n"
         "Target, upstream and client run in this process on cores of their own; PostgreSQL and "
         "memcached\n"

@@ -19,7 +19,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -131,7 +130,7 @@ static bool settle(int fd)
 
 /* Runs a server or initdb with both outputs in `log`, in a process group of its own. It ends with
  * the keeper, should even that be killed. */
-static pid_t spawn(const char *const argv[], const char *log, int end_signal)
+static pid_t spawn(const char *const argv[], const char *input, const char *log, int end_signal)
 {
     pid_t keeper = getpid(), pid = fork();
     if (pid)
@@ -141,6 +140,8 @@ static pid_t spawn(const char *const argv[], const char *log, int end_signal)
     prctl(PR_SET_PDEATHSIG, end_signal);
     if (getppid() != keeper)
         _exit(1);
+    int in = open(input, O_RDONLY);
+    dup2(in, 0);
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(out, 1);
     dup2(out, 2);
@@ -197,7 +198,7 @@ static bool await(const char *what, const char *log, pid_t pid, bool (*is_ready)
 static bool start_memcached(void)
 {
     const struct keeper_order *o = k.order;
-    char socket_path[160], memory[16], connections[16], threads[16];
+    char socket_path[160], memory[16], connections[16], threads[16], port[16];
     uint64_t memory_mb = cgroup_memory_bytes() / 16 >> 20;
     int cpus = CPU_COUNT(&o->cpus) / 3;
     struct rlimit files;
@@ -209,10 +210,15 @@ static bool start_memcached(void)
     snprintf(memory, sizeof memory, "%u", (unsigned)memory_mb);
     snprintf(connections, sizeof connections, "%d", (int)most);
     snprintf(threads, sizeof threads, "%d", cpus < 1 ? 1 : cpus > 4 ? 4 : cpus);
-    const char *const argv[] = {
-        o->memcached_path, "-s", socket_path, "-a", "0700", "-U", "0", "-m", memory, "-c",
-        connections,       "-t", threads,     "-R", "200",  NULL};
-    k.memcached_pid = spawn(argv, "memcached.log", SIGTERM);
+    snprintf(port, sizeof port, "%u", address_port(&o->memcached_address));
+    const char *const common[] = {"-U",        "0",  "-m",    memory, "-c",
+                                  connections, "-t", threads, "-R",   "200"};
+    const char *const local[] = {"-s", socket_path, "-a", "0700"};
+    const char *const tcp[] = {"-l", "127.0.0.1", "-p", port};
+    const char *argv[16] = {o->memcached_path};
+    memcpy(argv + 1, o->config.has_tcp ? tcp : local, sizeof local);
+    memcpy(argv + 5, common, sizeof common);
+    k.memcached_pid = spawn(argv, "/dev/null", "memcached.log", SIGTERM);
     return k.memcached_pid > 0 ||
            fail_set(&k.fail, EXIT_FAILED, "cannot fork for memcached: %s", strerror(errno));
 }
@@ -221,13 +227,15 @@ static bool memcached_answers(pid_t pid)
 {
     (void)pid;
     static const char question[] = "version\r\n";
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct address to = {.len = sizeof to.sa.un, .sa.un = {.sun_family = AF_UNIX}};
     char answer[64] = "";
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", KEEPER_MEMCACHED_SOCKET);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(to.sa.un.sun_path, sizeof to.sa.un.sun_path, "%s", KEEPER_MEMCACHED_SOCKET);
+    if (k.order->config.has_tcp)
+        to = k.order->memcached_address;
+    int fd = socket(to.sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval limit = {.tv_sec = 1};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    bool is_there = connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0 &&
+    bool is_there = connect(fd, &to.sa.any, to.len) == 0 &&
                     write(fd, question, sizeof question - 1) > 0 &&
                     read(fd, answer, sizeof answer - 1) > 0 && strncmp(answer, "VERSION", 7) == 0;
     close(fd);
@@ -251,6 +259,7 @@ static bool write_conf(void)
                                  .disk_bytes = (uint64_t)disk.f_bavail * disk.f_frsize,
                                  .cpus = (unsigned)CPU_COUNT(&o->cpus),
                                  .max_connections = o->config.max_connections,
+                                 .port = o->config.has_tcp ? address_port(&o->pg_address) : 0,
                                  .is_sync_commit_on = o->config.is_sync_commit_on},
                 &text);
     FILE *file = fopen("pg/postgresql.conf", "ae");
@@ -261,23 +270,57 @@ static bool write_conf(void)
                                   o->folder, strerror(errno));
 }
 
+/* Runs one of PostgreSQL's programs to its end. */
+static bool run_to_end(const char *what, const char *const argv[], const char *input)
+{
+    int status;
+    pid_t pid = spawn(argv, input, "initdb.log", SIGKILL);
+    if (pid < 0)
+        return fail_set(&k.fail, EXIT_FAILED, "cannot fork for %s: %s", what, strerror(errno));
+    if (!await(what, "initdb.log", pid, has_ended))
+        return false;
+    waitpid(pid, &status, 0);
+    return !status || fail_with_log(what, "failed", "initdb.log");
+}
+
+/* Whoever comes by TCP has a password, which any user of this machine may read on the command line of
+ * a contestant: so it opens this database and no more. */
+static bool make_role(const char *postgres)
+{
+    FILE *file = fopen("role.sql", "we");
+    if (file)
+        fprintf(file,
+                "CREATE ROLE " KEEPER_ROLE " LOGIN PASSWORD '%s'\n"
+                "ALTER DATABASE postgres OWNER TO " KEEPER_ROLE "\n"
+                "GRANT CREATE ON SCHEMA public TO " KEEPER_ROLE "\n",
+                k.order->password);
+    if (!file || fclose(file))
+        return fail_set(&k.fail, EXIT_FAILED, "cannot write %s/role.sql: %s", k.order->folder,
+                        strerror(errno));
+    const char *const argv[] = {postgres, "--single", "-D", "pg", "postgres", NULL};
+    return run_to_end("making a role", argv, "role.sql");
+}
+
 /* The folder lets nobody else in, so "trust" trusts its owner and root alone. */
 static bool make_database(void)
 {
-    char program[300];
-    snprintf(program, sizeof program, "%s/initdb", k.order->postgres_folder);
-    const char *const argv[] = {program, "-D", "pg",   "-U",          "iubench",   "-A",
-                                "trust", "-E", "UTF8", "--no-locale", "--no-sync", NULL};
-    pid_t pid = spawn(argv, "initdb.log", SIGKILL);
-    if (pid < 0)
-        return fail_set(&k.fail, EXIT_FAILED, "cannot fork for initdb: %s", strerror(errno));
-    int status;
-    if (!await("initdb", "initdb.log", pid, has_ended))
-        return false;
-    waitpid(pid, &status, 0);
-    if (status)
-        return fail_with_log("initdb", "failed", "initdb.log");
-    return write_conf();
+    char initdb[300], postgres[300];
+    snprintf(initdb, sizeof initdb, "%s/initdb", k.order->postgres_folder);
+    snprintf(postgres, sizeof postgres, "%s/postgres", k.order->postgres_folder);
+    const char *const argv[] = {initdb,
+                                "-D",
+                                "pg",
+                                "-U",
+                                "iubench",
+                                "-E",
+                                "UTF8",
+                                "--auth-local=trust",
+                                "--auth-host=scram-sha-256",
+                                "--no-locale",
+                                "--no-sync",
+                                NULL};
+    return run_to_end("initdb", argv, "/dev/null") && write_conf() &&
+           (!k.order->config.has_tcp || make_role(postgres));
 }
 
 static bool start_postgres(void)
@@ -286,7 +329,7 @@ static bool start_postgres(void)
     snprintf(program, sizeof program, "%s/postgres", k.order->postgres_folder);
     snprintf(data, sizeof data, "%s/pg", k.order->folder);
     const char *const argv[] = {program, "-D", data, NULL};
-    k.pg_pid = spawn(argv, "postgres.log", SIGQUIT);
+    k.pg_pid = spawn(argv, "/dev/null", "postgres.log", SIGQUIT);
     return k.pg_pid > 0 ||
            fail_set(&k.fail, EXIT_FAILED, "cannot fork for PostgreSQL: %s", strerror(errno));
 }

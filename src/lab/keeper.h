@@ -7,7 +7,9 @@
 #include <sys/types.h>
 
 #include "base/fail.h"
+#include "base/uuid.h"
 #include "lab/services.h"
+#include "net/sock.h"
 
 /* All that the keeper must know, settled before it is forked. */
 struct keeper_order {
@@ -16,7 +18,9 @@ struct keeper_order {
     char folder[128];          /* exists, mode 0700 */
     char postgres_folder[256]; /* of the programs initdb and postgres */
     char memcached_path[256];
-    bool is_other_user; /* become uid and gid first */
+    struct address pg_address, memcached_address; /* with config.has_tcp */
+    char password[UUID_TEXT_BYTES + 1];           /* of KEEPER_ROLE, over TCP */
+    bool is_other_user;                           /* become uid and gid first */
     uid_t uid;
     gid_t gid;
 };
@@ -33,6 +37,7 @@ struct keeper_report {
  * SOCK_SEQPACKET socket to the main process, whose closing ends everything. */
 void keeper_run(const struct keeper_order *order, int fd) __attribute__((noreturn));
 
+#define KEEPER_ROLE             "bench"
 #define KEEPER_MEMCACHED_SOCKET "memcached.sock" /* in the folder */
 
 #endif

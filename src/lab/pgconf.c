@@ -72,9 +72,9 @@ static void add_savings(struct text *out)
 
 void pgconf_text(const struct pgconf *c, struct text *out)
 {
-    text_addf(out, "listen_addresses = ''\n"
-                   "port = 5432\n"
-                   "unix_socket_permissions = 0700\n");
+    text_addf(out, "listen_addresses = '%s'\n", c->port ? "127.0.0.1" : "");
+    text_addf(out, "port = %u\n", c->port ? c->port : 5432);
+    text_addf(out, "unix_socket_permissions = 0700\n");
     add_quoted(out, "unix_socket_directories", c->folder);
     text_addf(out, "max_connections = %u\n", c->max_connections < 20 ? 20 : c->max_connections);
     add_memory(c, out);

@@ -14,6 +14,7 @@ struct pgconf {
     uint64_t disk_bytes;   /* free where the database lies */
     unsigned cpus;         /* that PostgreSQL may use */
     unsigned max_connections;
+    unsigned port; /* of 127.0.0.1; 0: the Unix socket alone */
     bool is_sync_commit_on;
 };
 

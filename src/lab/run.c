@@ -21,6 +21,7 @@
 #include "lab/sampler.h"
 #include "lab/services.h"
 #include "lab/verify.h"
+#include "live/live.h"
 #include "report/result.h"
 
 enum {
@@ -44,11 +45,12 @@ struct lab {
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct target *target; /* ours, while it races */
     struct sampler *sampler;
-    uint64_t cpu_before_ns;
+    struct live *live; /* NULL: nobody watches */
     struct verify verify;
     bool is_mismatch;
     bool is_interrupted;
     char store[256], cache[256];
+    uint32_t pg_batch;
     struct result_target *results;
     struct load_result *loads;
     char (*names)[URL_BYTES];
@@ -57,6 +59,7 @@ struct lab {
 
 static bool choose_services(struct lab *l, struct fail *f);
 static bool start_services(struct lab *l, struct fail *f);
+static bool start_live(struct lab *l, struct fail *f);
 static bool start_upstream(struct lab *l, struct fail *f);
 static bool race(struct lab *l, const char *contestant, struct fail *f);
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f);
@@ -85,7 +88,8 @@ static bool run_all(struct lab *l, struct fail *f)
     for (int i = 0; i < 3; i++)
         if (CPU_COUNT(sets[i]))
             cpus_text(sets[i], l->cores[i]);
-    if (!choose_services(l, f) || !start_services(l, f) || !start_upstream(l, f))
+    if (!live_open(&l->scenario->load, &l->live, f) || !choose_services(l, f) ||
+        !start_services(l, f) || !start_live(l, f) || !start_upstream(l, f))
         return false;
     if (!c->targets.count)
         return race(l, "iubench", f);
@@ -176,6 +180,33 @@ static bool start_services(struct lab *l, struct fail *f)
     return l->has_services;
 }
 
+static struct result describe(const struct lab *l)
+{
+    return (struct result){
+        .argc = l->config->argc,
+        .argv = l->config->argv,
+        .scenario = l->scenario->name,
+        .services = services_text(l),
+        .store = l->store[0] ? l->store : NULL,
+        .cache = l->cache[0] ? l->cache : NULL,
+        .pg_batch = l->pg_batch,
+        .pinning = l->pinning.text,
+        .is_interrupted = l->is_interrupted,
+        .targets = l->results,
+        .target_count = l->result_count,
+    };
+}
+
+static bool start_live(struct lab *l, struct fail *f)
+{
+    const struct result known = describe(l);
+    if (!live_start(l->live, &known, &l->pinning.client, &l->pinning.target, f))
+        return false;
+    if (live_url(l->live))
+        log_line("dashboard: %s", live_url(l->live));
+    return true;
+}
+
 static bool start_upstream(struct lab *l, struct fail *f)
 {
     const struct target_config *target = &l->scenario->target;
@@ -219,6 +250,7 @@ static bool start_own_target(struct lab *l, char url[URL_BYTES], struct fail *f)
     log_line("target: %s", target_line(l->target));
     snprintf(l->store, sizeof l->store, "%s", target_store_text(l->target));
     snprintf(l->cache, sizeof l->cache, "%s", target_cache_text(l->target));
+    l->pg_batch = target_pg_batch(l->target);
     snprintf(url, URL_BYTES, "http://%s%s", target_address(l->target), l->scenario->path);
     return true;
 }
@@ -245,6 +277,7 @@ static void second_passed(void *arg, struct load_second *row)
 {
     struct lab *l = arg;
     sampler_fill(l->sampler, row);
+    live_second(l->live, row);
     result_print_second(row, stderr);
 }
 
@@ -255,7 +288,7 @@ static bool should_stop(void *arg)
     return l->is_interrupted;
 }
 
-static bool load_contestant(struct lab *l, const char *url, struct fail *f)
+static bool load_contestant(struct lab *l, const char *contestant, const char *url, struct fail *f)
 {
     struct load_watch watch = {.second = second_passed, .stop = should_stop, .arg = l};
     struct load_config config = l->scenario->load;
@@ -267,8 +300,8 @@ static bool load_contestant(struct lab *l, const char *url, struct fail *f)
         return false;
     if (CPU_COUNT(&l->pinning.client))
         load_plan_pin(plan, &l->pinning.client);
+    live_target(l->live, contestant, plan);
     l->sampler = sampler_new(l->target);
-    l->cpu_before_ns = l->target ? target_cpu_ns(l->target) : 0;
     bool is_run = load_run(plan, &watch, &l->loads[l->result_count], f);
     load_plan_free(plan);
     sampler_free(l->sampler);
@@ -278,16 +311,10 @@ static bool load_contestant(struct lab *l, const char *url, struct fail *f)
 static void keep_result(struct lab *l, const char *contestant)
 {
     const struct load_result *load = &l->loads[l->result_count];
-    uint64_t answered = load->counts.sent - load->counts.unfinished;
-    double cpu_us = NAN;
-    if (l->target && answered)
-        cpu_us = (double)(target_cpu_ns(l->target) - l->cpu_before_ns) / (double)NS_PER_US /
-                 (double)answered;
     snprintf(l->names[l->result_count], URL_BYTES, "%s", contestant);
     l->results[l->result_count] = (struct result_target){
         .name = l->names[l->result_count],
         .load = load,
-        .server_cpu_us_per_request = cpu_us,
     };
     l->result_count++;
 }
@@ -299,7 +326,7 @@ static bool race(struct lab *l, const char *contestant, struct fail *f)
     bool is_ready = is_ours ? start_own_target(l, url, f) : contestant_url(l, contestant, url, f);
     bool is_verified = l->config->is_verified && is_ours;
     bool is_run = is_ready && (!is_verified || verify_begin(&l->verify, l->target, f)) &&
-                  load_contestant(l, url, f);
+                  load_contestant(l, contestant, url, f);
     if (is_run)
         keep_result(l, contestant);
     if (is_run && is_verified)
@@ -359,18 +386,7 @@ static int worst_exit_code(const struct lab *l)
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 {
     char folder[FOLDER_BYTES - 32], path[FOLDER_BYTES];
-    struct result result = {
-        .argc = l->config->argc,
-        .argv = l->config->argv,
-        .scenario = l->scenario->name,
-        .services = services_text(l),
-        .store = l->store[0] ? l->store : NULL,
-        .cache = l->cache[0] ? l->cache : NULL,
-        .pinning = l->pinning.text,
-        .is_interrupted = l->is_interrupted,
-        .targets = l->results,
-        .target_count = l->result_count,
-    };
+    const struct result result = describe(l);
     choose_folder(l, folder, sizeof folder);
     snprintf(path, sizeof path, "%s/result.json", folder);
     result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
@@ -383,11 +399,14 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
         return false;
     printf("\nResult: %s\n", path);
     fflush(stdout);
+    live_end(l->live, &result);
+    l->live = NULL;
     return true;
 }
 
 static void lab_close(struct lab *l)
 {
+    live_end(l->live, NULL);
     if (l->upstream)
         upstream_stop(l->upstream);
     if (l->has_services)

@@ -80,11 +80,18 @@ void sampler_fill(struct sampler *s, struct load_second *row)
 {
     uint64_t now_ns = clock_ns(), cpu_ns = target_cpu(s), throttled = throttled_ns();
     if (s->target) {
-        row->cpu_pct = 100.0 * (double)(cpu_ns - s->cpu_ns) / (double)(now_ns - s->read_ns);
-        row->rss_bytes = rss_bytes();
+        row->usage = usage_new((unsigned)sysconf(_SC_NPROCESSORS_CONF));
+        row->usage->readings = 1;
+        struct usage_party *p = &row->usage->parties[PARTY_TARGET];
+        double rss = (double)rss_bytes();
+        double pct = 100.0 * (double)(cpu_ns - s->cpu_ns) / (double)(now_ns - s->read_ns);
+        p->is_there = true;
+        p->cpu_ns = cpu_ns - s->cpu_ns;
+        p->cpu_pct = (struct usage_spread){pct, pct, pct};
+        p->rss_bytes = (struct usage_spread){rss, rss, rss};
+        p->throttled_ms = (double)(throttled - s->throttled_ns) / (double)NS_PER_MS;
         fill_storage(s, row);
     }
-    row->throttled_ms = (double)(throttled - s->throttled_ns) / (double)NS_PER_MS;
     s->read_ns = now_ns;
     s->cpu_ns = cpu_ns;
     s->throttled_ns = throttled;

@@ -1,22 +1,18 @@
 #include "lab/scenario.h"
 
-/* libinih takes the text apart; the reader that feeds it counts lines, so that every complaint can
- * name one. A key with the lines that continue it is collected first and set when the next one
- * begins. What a key may be and may hold is said by the option tables of the parties, not here. */
+/* What a key may be and may hold is said by the option tables of the parties, not here. */
 
-#include <errno.h>
-#include <ini.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/units.h"
+#include "lab/ini.h"
 #include "storage/storage.h"
 
-#define SCENARIO_BYTES_MAX 65536
-#define KEYS_MAX           128
-#define NAME_BYTES         64
-#define SHOWN_BYTES        96
+#define KEYS_MAX    128
+#define NAME_BYTES  64
+#define SHOWN_BYTES 96
 
 /* --- what there is to set --- */
 
@@ -66,6 +62,49 @@ static bool set_published(struct scenario *s, const char *value, struct fail *f)
     return set_text(s->published, sizeof s->published, value, f);
 }
 
+const char *const scenario_metrics[METRIC_COUNT] = {"max_rps", "rps", "mean_us"};
+
+/* "gin max_rps 40k" */
+static bool set_figure(struct scenario *s, const char *text, struct fail *f)
+{
+    char contestant[32], metric[16], value[24], shown[SHOWN_BYTES];
+    int end = 0;
+    struct scenario_figure *to = &s->figures[s->figure_count];
+    if (s->figure_count == SCENARIO_FIGURES_MAX)
+        return fail_set(f, EXIT_USAGE, "more than %d figures", SCENARIO_FIGURES_MAX);
+    if (sscanf(text, "%31s %15s %23s %n", contestant, metric, value, &end) != 3 || text[end])
+        return fail_set(f, EXIT_USAGE,
+                        "\"%s\" is no figure: expected CONTESTANT METRIC VALUE, such as "
+                        "gin max_rps 40k",
+                        log_escape(span_of(text), shown, sizeof shown));
+    unsigned m = 0;
+    while (m < METRIC_COUNT && strcmp(metric, scenario_metrics[m]) != 0)
+        m++;
+    if (m == METRIC_COUNT)
+        return fail_set(f, EXIT_USAGE, "\"%s\" is no metric: expected max_rps, rps or mean_us",
+                        log_escape(span_of(metric), shown, sizeof shown));
+    to->metric = (enum scenario_metric)m;
+    snprintf(to->contestant, sizeof to->contestant, "%s", contestant);
+    if (!units_rate(value, &to->value, f))
+        return false;
+    s->figure_count++;
+    return true;
+}
+
+static bool set_figures(struct scenario *s, const char *value, struct fail *f)
+{
+    char one[NAME_BYTES * 2];
+    for (const char *at = value; *at; at += *at == ',') {
+        at += strspn(at, " \t");
+        size_t len = strcspn(at, ",");
+        snprintf(one, sizeof one, "%.*s", (int)len, at);
+        if (!set_figure(s, one, f))
+            return false;
+        at += len;
+    }
+    return true;
+}
+
 static bool set_path(struct scenario *s, const char *value, struct fail *f)
 {
     char shown[SHOWN_BYTES];
@@ -109,11 +148,9 @@ static const struct option_table upstream_tables[] = {{upstream_options, 0}, {0}
 static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
 static const struct own_key no_keys[] = {{0}};
-static const struct own_key scenario_keys[] = {{"name", set_name},
-                                               {"summary", set_summary},
-                                               {"published", set_published},
-                                               {"services", set_services},
-                                               {0}};
+static const struct own_key scenario_keys[] = {
+    {"name", set_name},       {"summary", set_summary},   {"published", set_published},
+    {"figures", set_figures}, {"services", set_services}, {0}};
 static const struct own_key load_keys[] = {{"path", set_path}, {0}};
 
 static const struct section sections[] = {
@@ -159,40 +196,17 @@ static void list_keys(const struct section *section, const char *names[KEYS_MAX 
 
 /* --- from text to keys --- */
 
-struct key {
-    char section[NAME_BYTES], name[NAME_BYTES];
-    unsigned line;
-    struct text value;
-};
-
 struct parser {
-    const char *where;
-    struct span text;
-    size_t at;     /* of the next line */
-    unsigned line; /* last handed to libinih, from 1 */
-    bool is_indented;
-    bool has_pending;
-    struct key pending;
     struct {
         const struct section *section;
-        char name[NAME_BYTES];
+        char name[INI_NAME_BYTES];
         unsigned line;
     } seen[KEYS_MAX];
     unsigned seen_count;
     struct scenario *s;
-    bool has_failed;
-    unsigned failed_line;
-    struct fail *f;
 };
 
-static bool fail_at(struct parser *p, unsigned line)
-{
-    p->has_failed = true;
-    p->failed_line = line;
-    return fail_prefix(p->f, "%s:%u", p->where, line);
-}
-
-static bool fail_section(struct parser *p, const struct key *k)
+static bool fail_section(const struct ini_key *k, struct fail *f)
 {
     char shown[SHOWN_BYTES];
     const char *names[SECTION_COUNT + 1] = {NULL};
@@ -200,178 +214,83 @@ static bool fail_section(struct parser *p, const struct key *k)
         names[i] = sections[i].name;
     const char *nearest = cli_nearest(k->section, names);
     if (!*k->section)
-        fail_set(
-            p->f, EXIT_USAGE,
+        return fail_set(
+            f, EXIT_USAGE,
             "\"%s\" stands before the first section: expected [scenario], [target], [upstream] "
             "or [load] above it",
             log_escape(span_of(k->name), shown, sizeof shown));
-    else
-        fail_set(p->f, EXIT_USAGE,
-                 "unknown section [%s]%s%s%s: expected [scenario], [target], [upstream] or [load]",
-                 log_escape(span_of(k->section), shown, sizeof shown),
-                 nearest ? ", did you mean [" : "", nearest ? nearest : "", nearest ? "]?" : "");
-    return fail_at(p, k->line);
+    return fail_set(
+        f, EXIT_USAGE,
+        "unknown section [%s]%s%s%s: expected [scenario], [target], [upstream] or [load]",
+        log_escape(span_of(k->section), shown, sizeof shown), nearest ? ", did you mean [" : "",
+        nearest ? nearest : "", nearest ? "]?" : "");
 }
 
-static bool fail_key(struct parser *p, const struct section *section, const struct key *k)
+static bool fail_key(const struct section *section, const struct ini_key *k, struct fail *f)
 {
     char shown[SHOWN_BYTES];
     const char *names[KEYS_MAX + 1];
     struct text known = {0};
     log_escape(span_of(k->name), shown, sizeof shown);
     for (size_t i = 0; i < SECTION_COUNT; i++)
-        if (has_key(&sections[i], k->name)) {
-            fail_set(p->f, EXIT_USAGE, "\"%s\" is no key of [%s]: it belongs in [%s]", shown,
-                     section->name, sections[i].name);
-            return fail_at(p, k->line);
-        }
+        if (has_key(&sections[i], k->name))
+            return fail_set(f, EXIT_USAGE, "\"%s\" is no key of [%s]: it belongs in [%s]", shown,
+                            section->name, sections[i].name);
     list_keys(section, names);
     const char *nearest = cli_nearest(k->name, names);
     for (const char **name = names; *name && !nearest; name++)
         text_addf(&known, "%s%s", name > names ? ", " : "", *name);
-    fail_set(p->f, EXIT_USAGE, "unknown key \"%s\" in [%s]: %s%s%s", shown, section->name,
+    fail_set(f, EXIT_USAGE, "unknown key \"%s\" in [%s]: %s%s%s", shown, section->name,
              nearest ? "did you mean \"" : "expected one of ", nearest ? nearest : known.data,
              nearest ? "\"?" : "");
     text_free(&known);
-    return fail_at(p, k->line);
+    return false;
 }
 
 /* A key twice is a slip, unless each adds one more. */
-static bool note_key(struct parser *p, const struct section *section, const struct key *k)
+static bool note_key(struct parser *p, const struct section *section, const struct ini_key *k,
+                     struct fail *f)
 {
     const struct option_row *row = option_find(section, k->name);
     for (unsigned i = 0; i < p->seen_count; i++)
         if (p->seen[i].section == section && strcmp(p->seen[i].name, k->name) == 0 &&
-            !(row && row->kind == OPTION_TEXTS)) {
-            fail_set(p->f, EXIT_USAGE, "\"%s\" in [%s] was given on line %u already", k->name,
-                     section->name, p->seen[i].line);
-            return fail_at(p, k->line);
-        }
-    if (p->seen_count == KEYS_MAX) {
-        fail_set(p->f, EXIT_USAGE, "a scenario has at most %d keys", KEYS_MAX);
-        return fail_at(p, k->line);
-    }
+            !(row && row->kind == OPTION_TEXTS))
+            return fail_set(f, EXIT_USAGE, "\"%s\" in [%s] was given on line %u already", k->name,
+                            section->name, p->seen[i].line);
+    if (p->seen_count == KEYS_MAX)
+        return fail_set(f, EXIT_USAGE, "a scenario has at most %d keys", KEYS_MAX);
     p->seen[p->seen_count].section = section;
     p->seen[p->seen_count].line = k->line;
-    memcpy(p->seen[p->seen_count++].name, k->name, NAME_BYTES);
+    memcpy(p->seen[p->seen_count++].name, k->name, sizeof k->name);
     return true;
 }
 
-static bool set_key(struct parser *p, const struct key *k)
+static bool set_key(void *arg, const struct ini_key *k, struct fail *f)
 {
+    struct parser *p = arg;
     const struct section *section = NULL;
     for (size_t i = 0; i < SECTION_COUNT; i++)
         if (strcmp(sections[i].name, k->section) == 0)
             section = &sections[i];
     if (!section)
-        return fail_section(p, k);
+        return fail_section(k, f);
     if (!has_key(section, k->name))
-        return fail_key(p, section, k);
-    if (!note_key(p, section, k))
+        return fail_key(section, k, f);
+    if (!note_key(p, section, k, f))
         return false;
-
     const struct own_key *own = own_find(section, k->name);
-    const char *value = text_span(&k->value).data;
-    if (own ? own->set(p->s, value, p->f)
-            : cli_set(section->tables, (char *)p->s + section->at, k->name, value, p->f))
-        return true;
     if (own)
-        fail_prefix(p->f, "%s", k->name);
-    return fail_at(p, k->line);
+        return own->set(p->s, k->value, f) || fail_prefix(f, "%s", k->name);
+    return cli_set(section->tables, (char *)p->s + section->at, k->name, k->value, f);
 }
 
-static bool set_pending(struct parser *p)
+static bool is_known(void *arg, const char *name)
 {
-    bool is_set = !p->has_pending || set_key(p, &p->pending);
-    text_free(&p->pending.value);
-    p->has_pending = false;
-    return is_set;
-}
-
-/* An indented line continues the value above it; an indented key is most likely not meant to. */
-static bool continue_pending(struct parser *p, const char *value)
-{
-    char name[NAME_BYTES], shown[SHOWN_BYTES];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(value, " =:"), value);
-    const char *behind = value + strlen(name);
-    behind += strspn(behind, " ");
-    if (*behind == '=')
-        for (size_t i = 0; i < SECTION_COUNT; i++)
-            if (has_key(&sections[i], name)) {
-                fail_set(p->f, EXIT_USAGE,
-                         "an indented line continues \"%s\" above: expected the key \"%s\" at the "
-                         "beginning of its line",
-                         log_escape(span_of(p->pending.name), shown, sizeof shown), name);
-                return fail_at(p, p->line);
-            }
-    if (*value)
-        text_addf(&p->pending.value, " %s", value);
-    return true;
-}
-
-/* libinih's handler: 0 is failure. */
-static int take_pair(void *arg, const char *section, const char *name, const char *value)
-{
-    struct parser *p = arg;
-    if (p->has_failed)
-        return 0;
-    if (p->has_pending && p->is_indented)
-        return continue_pending(p, value);
-    if (!set_pending(p))
-        return 0;
-    snprintf(p->pending.section, NAME_BYTES, "%s", section);
-    snprintf(p->pending.name, NAME_BYTES, "%s", name);
-    text_add(&p->pending.value, span_of(value));
-    p->pending.line = p->line;
-    p->has_pending = true;
-    return 1;
-}
-
-static struct span line_at(const struct parser *p, size_t at)
-{
-    const char *from = p->text.data + at;
-    const char *end = memchr(from, '\n', p->text.len - at);
-    return (struct span){from, end ? (size_t)(end - from) + 1 : p->text.len - at};
-}
-
-/* libinih's reader, with the contract of fgets(3). */
-static char *give_line(char *to, int room, void *arg)
-{
-    struct parser *p = arg;
-    if (p->has_failed || p->at == p->text.len)
-        return NULL;
-    struct span line = line_at(p, p->at);
-    p->line++;
-    p->at += line.len;
-    if (line.len + 3 > (size_t)room || memchr(line.data, 0, line.len)) {
-        fail_set(
-            p->f, EXIT_USAGE,
-            "the line has a NUL byte or more than %d bytes; an indented line continues the one "
-            "above",
-            room - 3);
-        fail_at(p, p->line);
-        return NULL;
-    }
-    p->is_indented = line.data[0] == ' ' || line.data[0] == '\t';
-    if (line.data[0] == '[' && !set_pending(p))
-        return NULL;
-    memcpy(to, line.data, line.len);
-    to[line.len] = 0;
-    return to;
-}
-
-static bool fail_syntax(struct parser *p, unsigned wanted)
-{
-    char shown[SHOWN_BYTES];
-    struct span line = line_at(p, 0);
-    size_t at = line.len;
-    for (unsigned i = 1; i < wanted && at < p->text.len; i++, at += line.len)
-        line = line_at(p, at);
-    while (line.len && strchr("\r\n", line.data[line.len - 1]))
-        line.len--;
-    fail_set(p->f, EXIT_USAGE, "\"%s\" is neither: expected [section], key = value or ; comment",
-             log_escape(line, shown, sizeof shown));
-    return fail_at(p, wanted);
+    (void)arg;
+    for (size_t i = 0; i < SECTION_COUNT; i++)
+        if (has_key(&sections[i], name))
+            return true;
+    return false;
 }
 
 static void set_defaults(struct scenario *s, const char *where)
@@ -387,25 +306,20 @@ static void set_defaults(struct scenario *s, const char *where)
         s->name[i] = strchr(" ./", base[i]) ? '-' : base[i];
 }
 
+static bool is_complete(const char *where, const struct scenario *s, struct fail *f)
+{
+    return *s->path || fail_set(f, EXIT_USAGE,
+                                "%s: [load] has no path: expected a line such as path = "
+                                "/api/devices",
+                                where);
+}
+
 bool scenario_parse(const char *where, struct span text, struct scenario *s, struct fail *f)
 {
-    struct parser *p = calloc(1, sizeof *p);
-    if (!p)
-        return fail_set(f, EXIT_FAILED, "out of memory while reading %s", where);
-    *p = (struct parser){.where = where, .text = text, .s = s, .f = f};
+    struct parser p = {.s = s};
+    struct ini_reader reader = {set_key, is_known, &p};
     set_defaults(s, where);
-    int bad_line = ini_parse_stream(give_line, p, take_pair, p);
-    bool is_read = !p->has_failed && set_pending(p);
-    /* Of several mistakes the first is told; libinih also counts the ones that we found. */
-    if (bad_line > 0 && (is_read || (unsigned)bad_line < p->failed_line))
-        is_read = fail_syntax(p, (unsigned)bad_line);
-    if (is_read && !*s->path)
-        is_read = fail_set(f, EXIT_USAGE,
-                           "%s: [load] has no path: expected a line such as path = /api/devices",
-                           where);
-    text_free(&p->pending.value);
-    free(p);
-    return is_read;
+    return ini_read(where, text, &reader, f) && is_complete(where, s, f);
 }
 
 /* --- where scenarios come from --- */
@@ -421,23 +335,12 @@ const struct scenario_file *scenario_files(void)
 
 static bool load_file(const char *path, struct scenario *s, struct fail *f)
 {
+    struct parser p = {.s = s};
+    struct ini_reader reader = {set_key, is_known, &p};
     char shown[256];
-    log_escape(span_of(path), shown, sizeof shown);
-    FILE *file = fopen(path, "re");
-    char *bytes = malloc(SCENARIO_BYTES_MAX + 1);
-    size_t len = file && bytes ? fread(bytes, 1, SCENARIO_BYTES_MAX + 1, file) : 0;
-    bool is_read = false;
-    if (!file || !bytes || ferror(file))
-        fail_set(f, EXIT_USAGE, "cannot read the scenario %s: %s", shown, strerror(errno));
-    else if (len > SCENARIO_BYTES_MAX)
-        fail_set(f, EXIT_USAGE, "%s has more than %d bytes: expected a scenario file", shown,
-                 SCENARIO_BYTES_MAX);
-    else
-        is_read = scenario_parse(shown, (struct span){bytes, len}, s, f);
-    free(bytes);
-    if (file)
-        fclose(file);
-    return is_read;
+    set_defaults(s, path);
+    return ini_read_file(path, "scenario", &reader, f) &&
+           is_complete(log_escape(span_of(path), shown, sizeof shown), s, f);
 }
 
 static bool fail_unknown(const char *name, struct fail *f)

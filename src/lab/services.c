@@ -117,6 +117,26 @@ static void set_pg_uri(struct services *s)
     text_free(&uri);
 }
 
+/* What can be known of where they will be before they run. */
+static bool choose_places(struct keeper_order *o, struct fail *f)
+{
+    if (!o->config.has_tcp)
+        return true;
+    uuid_v4(o->password);
+    return sock_free_port(&o->pg_address, f) && sock_free_port(&o->memcached_address, f);
+}
+
+static void fill_tcp(struct services *s, const struct keeper_order *o)
+{
+    char address[ADDRESS_TEXT_BYTES];
+    if (o->config.wants_postgres)
+        snprintf(s->pg_uri, sizeof s->pg_uri, "postgresql://" KEEPER_ROLE ":%s@%s/postgres",
+                 o->password, address_text(&o->pg_address, address));
+    if (o->config.wants_memcached)
+        snprintf(s->memcached, sizeof s->memcached, "%s",
+                 address_text(&o->memcached_address, address));
+}
+
 static void fill(struct services *s, const struct keeper_order *o)
 {
     char program[PROGRAMS_PATH_BYTES + 16];
@@ -130,6 +150,8 @@ static void fill(struct services *s, const struct keeper_order *o)
         snprintf(s->memcached, sizeof s->memcached, "%s/" KEEPER_MEMCACHED_SOCKET, o->folder);
         programs_version(o->memcached_path, "-V", s->memcached_version);
     }
+    if (o->config.has_tcp)
+        fill_tcp(s, o);
 }
 
 /* The other end must be closed by the kernel whenever we end, so it is inherited by nobody. */
@@ -181,7 +203,7 @@ bool services_start(struct services *s, const struct services_config *config, st
     if (!config->wants_postgres && !config->wants_memcached)
         return true;
     if (!find_programs(config->wants_postgres, config->wants_memcached, &order, f) ||
-        !choose_user(&order, f) || !make_folder(&order, f))
+        !choose_user(&order, f) || !choose_places(&order, f) || !make_folder(&order, f))
         return false;
     fill(s, &order);
     if (!fork_keeper(s, &order, f)) {

@@ -1,5 +1,5 @@
 /* Private PostgreSQL and memcached for a run: made in a temporary folder, reached by Unix sockets
- * there, configured like the published ones in proportion to this machine, and stopped and removed
+ * there (or by ports, see has_tcp), configured like the published ones in proportion to this machine, and stopped and removed
  * whatever happens to this process: a keeper process, forked before anything else, starts them and
  * ends them when its pipe to us closes, by our exit, a signal or a crash. */
 #ifndef LAB_SERVICES_H
@@ -17,12 +17,15 @@ struct services_config {
                                said in results */
     unsigned max_connections; /* of PostgreSQL: pool and a margin; at least 20 */
     const cpu_set_t *cpus;    /* NULL: unpinned */
+    bool has_tcp; /* reached by free ports of 127.0.0.1 instead of Unix sockets, since not every
+                     client library takes these; PostgreSQL then by a role of its own that owns the
+                     database and nothing else, with a password made for this run */
 };
 
 struct services {
     char folder[128];
     char pg_uri[512];    /* for libpq; empty when not wanted */
-    char memcached[160]; /* path of the Unix socket; empty when not wanted */
+    char memcached[160]; /* path of the Unix socket, or 127.0.0.1:PORT; empty when not wanted */
     char pg_version[32], memcached_version[32];
     pid_t pg_pid, memcached_pid; /* roots of their process trees */
     pid_t keeper;                /* private */

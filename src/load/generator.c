@@ -137,8 +137,9 @@ static void first_try_done(struct generator *g, struct user *u)
 void generator_opened(struct generator *g, struct user *u)
 {
     g->open_total++;
-    if (++g->open_count > g->open_most)
-        g->open_most = g->open_count;
+    g->open_count++;
+    g->opened_count += !u->was_opened;
+    u->was_opened = true;
     first_try_done(g, u);
     generator_free(g, u);
 }
@@ -239,6 +240,7 @@ static void shed_one(struct generator *g, uint64_t now_ns)
     struct tally *t = block_tally(g->block, g->next_step);
     t->counts.unsent++;
     tally_record(&t->latency, now_ns - g->next_due_ns);
+    tally_record(&t->others[LOAD_STATUS_NONE], now_ns - g->next_due_ns);
     schedule_take(g);
 }
 

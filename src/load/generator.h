@@ -42,7 +42,7 @@ struct generator {
     struct user_list
         ready; /* closed loop: may want to send; open loop: nothing under way on them */
     struct user_list unconnected; /* to be connected, whether or not a request is due */
-    struct user_list spare; /* with requests under way, and room for more (--pipeline) */
+    struct user_list spare;       /* with requests under way, and room for more (--pipeline) */
     struct flight *first_flight, *last_flight; /* under way, oldest first */
     uint32_t flight_count;
     struct user *unsent_users, **unsent_end; /* with requests that leave in this turn */
@@ -51,7 +51,8 @@ struct generator {
     enum generator_phase phase;
     uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
     unsigned address;     /* index of the plan's address that is used */
-    uint32_t open_count, open_most;
+    uint32_t open_count;
+    uint32_t opened_count;  /* users whose connection stood at least once */
     uint64_t open_total;    /* connections that were ever open */
     uint32_t closing_count; /* CLOSING: connections that are not yet closed */
 

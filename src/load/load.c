@@ -113,6 +113,8 @@ static void run_go(struct run *r)
         run_sleep(r, until_ns);
     if (!steal_read(client_cpus(r), &r->steal_start))
         r->steal_start = (struct steal){0};
+    if (r->watch && r->watch->begin)
+        r->watch->begin(r->watch->arg);
     r->start_ns = r->row_ns = clock_ns() + START_AHEAD_NS;
     r->started_us = clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
     r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
@@ -244,7 +246,7 @@ static double measure_duration(const struct run *r, const struct load_counts *to
     return window_s + (double)overrun_ns / connections_wanted(r) / 1e9;
 }
 
-static void fill_plan(const struct load_plan *p, struct load_result *out)
+void load_plan_describe(const struct load_plan *p, struct load_result *out)
 {
     snprintf(out->url, sizeof out->url, "%s", p->url.text);
     snprintf(out->method, sizeof out->method, "%s", p->method_text);
@@ -312,7 +314,7 @@ static void judge(const struct run *r, struct load_result *out)
         .threads = out->threads,
         .connections = connections_wanted(r),
         /* without keep-alive, how many are open at one time follows from the rate */
-        .opened_most = out->is_kept_alive ? out->connections_opened_most : connections_wanted(r),
+        .opened = out->is_kept_alive ? out->connections_opened : connections_wanted(r),
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
         .samples_needed = expect_samples_needed(&r->plan->expected),
@@ -371,10 +373,10 @@ static void run_result(struct run *r, struct load_result *out)
         r->window_end_ns = r->row_ns;
     series_finish(&r->series, r->window_end_ns - r->start_ns);
     check_sums(r->plan, &r->series.total);
-    fill_plan(r->plan, out);
+    load_plan_describe(r->plan, out);
     fill_series(&r->series, out);
     for (unsigned i = 0; i < r->plan->threads; i++) {
-        out->connections_opened_most += r->generators[i].open_most;
+        out->connections_opened += r->generators[i].opened_count;
         out->connections_made += r->generators[i].open_total;
     }
     out->duration_s = measure_duration(r, &out->counts);
@@ -429,11 +431,26 @@ void load_result_free(struct load_result *r)
     free(r->latency);
     free(r->service);
     free(r->send_lag);
+    for (unsigned i = 0; i < r->second_count; i++)
+        free(r->seconds[i].usage);
     free(r->seconds);
     for (unsigned i = 0; i < r->sample_count; i++)
         bytes_free(&r->samples[i].body);
     free(r->samples);
     *r = (struct load_result){0};
+}
+
+void load_counts_add(struct load_counts *to, const struct load_counts *from)
+{
+    to->scheduled += from->scheduled;
+    to->unsent += from->unsent;
+    to->sent += from->sent;
+    to->ok += from->ok;
+    to->timeouts += from->timeouts;
+    to->unfinished += from->unfinished;
+    to->received_bytes += from->received_bytes;
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        to->errors[i] += from->errors[i];
 }
 
 double load_availability(const struct load_result *r, const struct load_counts *c)

@@ -20,6 +20,7 @@
 #include "load/clients.h"
 #include "load/expect.h"
 #include "metrics/hist.h"
+#include "metrics/usage.h"
 
 enum load_arrivals { LOAD_UNIFORM, LOAD_POISSON };
 
@@ -55,6 +56,8 @@ struct load_config {
     double find_start;          /* --find-start, 1000 */
     uint64_t probe_ns;          /* --probe-time, 2 s */
     bool is_quiet;              /* --quiet: no progress lines */
+    const char *dashboard;      /* --dashboard; NULL: none, "": at its usual place (live/live.h) */
+    const char *metrics;        /* --metrics ADDR:PORT; NULL: none */
     /* Keep so many of the latest successful answers' bodies per thread, taken from every
      * LOAD_SAMPLE_EVERY-th request; 0: none. */
     uint32_t samples;
@@ -98,27 +101,35 @@ struct load_counts {
     uint64_t received_bytes;
 };
 
+/* Answers by the hundreds of their status, 0 for a request that has none. */
+enum { LOAD_STATUS_NONE, LOAD_STATUS_2XX = 2, LOAD_STATUS_CLASSES = 10 };
+
 /* One second of a run. Percentiles are of the requests that ended in it. */
 struct load_second {
     uint32_t t;        /* seconds since the start, 1 for the first */
     double length_s;   /* 1 but for the last */
     double target_rps; /* NAN in closed loop */
     struct load_counts counts;
-    uint64_t p50_ns, p99_ns, p999_ns, max_ns;
+    uint64_t p50_ns, p90_ns, p99_ns, p999_ns, max_ns;
+    uint32_t latency_buckets[HIST_COARSE_BUCKETS]; /* see hist_coarsen() */
     uint64_t send_lag_p99_ns;
     uint32_t connections_open, in_flight, backlog;
     uint32_t clients;      /* clients ramp: that there are; else 0 */
     double equivalent_rps; /* ... and the rate that they amount to; NAN: no clients ramp */
     double client_cpu_pct; /* of one core, summed over threads */
 
-    /* what the lab adds, NAN or 0 where it is not known */
-    double cpu_pct, db_p99_us, cache_p99_us;
-    uint64_t rss_bytes;
-    double throttled_ms;
-    int pool; /* -1: unknown */
+    /* what the lab adds; NAN where it is not known */
+    struct usage *usage; /* the result's; NULL: not known */
+    double db_p99_us, cache_p99_us;
+    double db_errors, cache_errors; /* in this second */
+    int pool, pool_in_flight;       /* -1: unknown */
 
-    int64_t begin_us;                     /* wall clock */
-    const struct hist *latency, *service; /* of this second; only within load_watch.second() */
+    int64_t begin_us; /* wall clock */
+
+    /* of this second; only within load_watch.second() */
+    const struct hist *latency, *service, *send_lag;
+    const struct hist *others[LOAD_STATUS_CLASSES]; /* the part of `latency` that is no 2xx; NULL:
+                                                       there was none */
 };
 
 /* The body of an answer, kept for a check. */
@@ -152,7 +163,7 @@ struct load_result {
     struct hist *send_lag;
     struct load_second *seconds;
     unsigned second_count;
-    uint32_t threads, connections, connections_opened_most;
+    uint32_t threads, connections, connections_opened; /* opened: at least once */
     uint64_t connections_made; /* opened, whole run, those before the start included */
     bool is_kept_alive;
     uint32_t pipeline; /* requests in flight on a connection, at most */
@@ -169,8 +180,9 @@ struct load_result {
     unsigned sample_count;
 };
 
-/* Called on the collecting (calling) thread. Both optional. */
+/* Called on the collecting (calling) thread. Each optional. */
 struct load_watch {
+    void (*begin)(void *arg); /* connections are open, the clock starts */
     void (*second)(void *arg,
                    struct load_second *row); /* once a second, may fill the lab's fields */
     bool (*stop)(void *arg); /* asked often; true: end now, what is under way is unfinished, result
@@ -188,6 +200,9 @@ struct load_plan *load_plan_new(const struct load_config *config, const char *ur
                                 struct fail *f) MUST_USE;
 void load_plan_free(struct load_plan *plan);
 
+/* Fills in what is known of a result before the run: what is loaded, and how. */
+void load_plan_describe(const struct load_plan *plan, struct load_result *r);
+
 /* Threads run on these CPUs, one each, round robin, instead of on config->cores. */
 void load_plan_pin(struct load_plan *plan, const cpu_set_t *cpus);
 
@@ -201,6 +216,8 @@ double load_plan_rate_most(const struct load_plan *plan);
 bool load_run(struct load_plan *plan, const struct load_watch *watch, struct load_result *result,
               struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
+
+void load_counts_add(struct load_counts *to, const struct load_counts *from);
 
 /* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among
  * what ended, so it can be asked of a second as well as of a run. */

@@ -179,6 +179,20 @@ const struct option_row load_options[] = {
      .at = AT(probe_ns),
      .metavar = "DURATION",
      .help = "length of a short run of --find-max (2s)"},
+    {.name = "dashboard",
+     .kind = OPTION_TEXT,
+     .at = AT(dashboard),
+     .metavar = "ADDR:PORT",
+     .help =
+         "show the run live in a browser, at this address (127.0.0.1:8081, or a free port where "
+         "that is taken)",
+     .is_value_optional = true},
+    {.name = "metrics",
+     .kind = OPTION_TEXT,
+     .at = AT(metrics),
+     .metavar = "ADDR:PORT",
+     .help = "a page /metrics about the load for Prometheus, at this address; the dashboard has it "
+             "as well"},
     {.name = "quiet",
      .letter = 'q',
      .kind = OPTION_FLAG,

@@ -23,13 +23,22 @@ void block_open(struct block *b, const struct load_plan *plan)
     b->tallies = mem_need(b->room, sizeof *b->tallies);
 }
 
+static void clear_if_any(struct hist *h)
+{
+    if (h)
+        hist_clear(h);
+}
+
+/* The histograms stay, emptied. */
 static void tally_clear(struct tally *t)
 {
-    struct hist *kept[] = {t->latency, t->service, t->send_lag};
-    for (unsigned i = 0; i < 3; i++)
-        if (kept[i])
-            hist_clear(kept[i]);
-    *t = (struct tally){.latency = kept[0], .service = kept[1], .send_lag = kept[2]};
+    struct tally empty = {.latency = t->latency, .service = t->service, .send_lag = t->send_lag};
+    clear_if_any(t->latency);
+    clear_if_any(t->service);
+    clear_if_any(t->send_lag);
+    for (unsigned i = 0; i < LOAD_STATUS_CLASSES; i++)
+        clear_if_any(empty.others[i] = t->others[i]);
+    *t = empty;
 }
 
 static void tally_free(struct tally *t)
@@ -37,6 +46,8 @@ static void tally_free(struct tally *t)
     free(t->latency);
     free(t->service);
     free(t->send_lag);
+    for (unsigned i = 0; i < LOAD_STATUS_CLASSES; i++)
+        free(t->others[i]);
 }
 
 void block_clear(struct block *b)
@@ -85,19 +96,6 @@ void tally_record(struct hist **h, uint64_t ns)
 
 /* --- the collector's side --- */
 
-static void counts_add(struct load_counts *to, const struct load_counts *from)
-{
-    to->scheduled += from->scheduled;
-    to->unsent += from->unsent;
-    to->sent += from->sent;
-    to->ok += from->ok;
-    to->timeouts += from->timeouts;
-    to->unfinished += from->unfinished;
-    to->received_bytes += from->received_bytes;
-    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
-        to->errors[i] += from->errors[i];
-}
-
 static void hist_add(struct hist **to, const struct hist *from)
 {
     if (!from)
@@ -132,6 +130,8 @@ void series_close(struct series *s)
     free(s->row_latency);
     free(s->row_service);
     free(s->row_send_lag);
+    for (unsigned i = 0; i < LOAD_STATUS_CLASSES; i++)
+        free(s->row_others[i]);
     *s = (struct series){0};
 }
 
@@ -222,7 +222,7 @@ static void step_add(struct series *s, const struct tally *t)
     if (!step)
         return;
     struct tally *to = &step->tally;
-    counts_add(&to->counts, &t->counts);
+    load_counts_add(&to->counts, &t->counts);
     to->sent_in_time += t->sent_in_time;
     hist_add(&to->latency, t->latency);
     hist_add(&to->service, t->service);
@@ -238,8 +238,8 @@ void series_add(struct series *s, const struct block *b)
         const struct tally *t = &b->tallies[i];
         if (!t->is_used)
             continue;
-        counts_add(&s->row.counts, &t->counts);
-        counts_add(&s->total, &t->counts);
+        load_counts_add(&s->row.counts, &t->counts);
+        load_counts_add(&s->total, &t->counts);
         if (t->latency)
             hist_merge(s->row_latency, t->latency);
         /* in a closed loop the intended time is the actual one */
@@ -248,6 +248,8 @@ void series_add(struct series *s, const struct block *b)
             hist_merge(s->row_service, service);
         if (t->send_lag)
             hist_merge(s->row_send_lag, t->send_lag);
+        for (unsigned j = 0; j < LOAD_STATUS_CLASSES; j++)
+            hist_add(&s->row_others[j], t->others[j]);
         step_add(s, t);
     }
 }
@@ -308,13 +310,15 @@ static void row_measure(struct series *s, uint64_t end_ns, double client_cpu_pct
                                                    hist_mean(s->row_latency));
     }
     r->p50_ns = hist_percentile(s->row_latency, 50);
+    r->p90_ns = hist_percentile(s->row_latency, 90);
     r->p99_ns = hist_percentile(s->row_latency, 99);
     r->p999_ns = hist_percentile(s->row_latency, 99.9);
     r->max_ns = s->row_latency->max;
     r->send_lag_p99_ns = hist_percentile(s->row_send_lag, 99);
     r->client_cpu_pct = client_cpu_pct;
-    r->cpu_pct = r->db_p99_us = r->cache_p99_us = r->throttled_ms = NAN;
-    r->pool = -1;
+    hist_coarsen(s->row_latency, r->latency_buckets);
+    r->db_p99_us = r->cache_p99_us = r->db_errors = r->cache_errors = NAN;
+    r->pool = r->pool_in_flight = -1;
     if (s->row_service->count)
         s->service_mean_ns = hist_mean(s->row_service);
 }
@@ -341,6 +345,9 @@ struct load_second *series_second(struct series *s, uint64_t end_ns, double clie
     struct load_second *row = row_keep(s);
     row->latency = s->row_latency;
     row->service = s->row_service;
+    row->send_lag = s->row_send_lag;
+    for (unsigned i = 0; i < LOAD_STATUS_CLASSES; i++)
+        row->others[i] = s->row_others[i];
     s->row_begin_ns = end_ns;
     uint64_t life_ns = plan_life_ns(s->plan);
     if (end_ns > life_ns)
@@ -350,7 +357,12 @@ struct load_second *series_second(struct series *s, uint64_t end_ns, double clie
 
 void series_next(struct series *s)
 {
-    s->rows[s->row_count - 1].latency = s->rows[s->row_count - 1].service = NULL;
+    struct load_second *last = &s->rows[s->row_count - 1];
+    last->latency = last->service = last->send_lag = NULL;
+    for (unsigned i = 0; i < LOAD_STATUS_CLASSES; i++) {
+        last->others[i] = NULL;
+        clear_if_any(s->row_others[i]);
+    }
     hist_clear(s->row_latency);
     hist_clear(s->row_service);
     hist_clear(s->row_send_lag);

@@ -17,6 +17,7 @@ struct tally {
     struct load_counts counts; /* `scheduled`: taken from the schedule, sent or not */
     uint64_t sent_in_time;     /* sent while their step lasted, or within a hundredth after it */
     struct hist *latency, *service, *send_lag; /* NULL until needed; the latter two: open loop */
+    struct hist *others[LOAD_STATUS_CLASSES];  /* of `latency`, what is no 2xx */
 };
 
 struct block {
@@ -62,8 +63,9 @@ struct series {
 
     struct load_second row; /* the second being added up */
     struct hist *row_latency, *row_service, *row_send_lag;
-    uint64_t row_begin_ns;  /* from the start */
-    double service_mean_ns; /* of the last row that had answers */
+    struct hist *row_others[LOAD_STATUS_CLASSES]; /* NULL until needed */
+    uint64_t row_begin_ns;                        /* from the start */
+    double service_mean_ns;                       /* of the last row that had answers */
 
     struct step_sum *steps; /* those that may still change; place as in a block */
     unsigned step_room;

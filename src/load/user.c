@@ -226,10 +226,12 @@ static void land(struct user *u, uint64_t now_ns)
     u->landed_ns = now_ns;
 }
 
-static void record(struct user *u, uint64_t latency_ns, uint64_t service_ns)
+static void record(struct user *u, unsigned status, uint64_t latency_ns, uint64_t service_ns)
 {
     struct tally *t = block_tally(u->generator->block, flight_at(u, 0)->step);
     tally_record(&t->latency, latency_ns);
+    if (status / 100 != LOAD_STATUS_2XX)
+        tally_record(&t->others[status / 100], latency_ns);
     if (u->generator->plan->is_open)
         tally_record(&t->service, service_ns);
 }
@@ -284,7 +286,7 @@ static void user_answered(struct client *c, unsigned status, uint64_t body_bytes
     bool is_good = count_answer(g->plan, counts, status, body_bytes);
     counts->received_bytes += c->received_bytes - u->received_seen;
     u->received_seen = c->received_bytes;
-    record(u, now_ns - flight->due_ns, now_ns - flight->sent_ns);
+    record(u, status, now_ns - flight->due_ns, now_ns - flight->sent_ns);
     if (g->samples)
         keep_sample(u, is_good, now_ns);
     if (is_good)
@@ -307,7 +309,7 @@ static void lose(struct user *u, enum client_error error, uint64_t now_ns)
     uint64_t timeout_ns = g->plan->config.timeout_ns;
     if (error == CLIENT_TIMEOUT) {
         counts->timeouts++;
-        record(u, flight->sent_ns - flight->due_ns + timeout_ns, timeout_ns);
+        record(u, LOAD_STATUS_NONE, flight->sent_ns - flight->due_ns + timeout_ns, timeout_ns);
     } else if (error == CLIENT_CONNECT) {
         counts->errors[LOAD_ERROR_connect]++;
     } else if (error == CLIENT_BAD_RESPONSE) {

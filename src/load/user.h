@@ -42,6 +42,7 @@ struct user {
     bool is_open;
     unsigned address; /* the plan's, that was tried last */
     unsigned tries;   /* of addresses, before the start */
+    bool was_opened;  /* at least once */
     bool was_tried;   /* it was open once, or every address failed */
     bool was_useful;  /* an answer came since the connection was opened */
     uint64_t received_seen;
@@ -64,11 +65,6 @@ void user_connect(struct user *u);
 /* Whether another request may be begun: on the open connection, or without keep-alive by opening
  * one. */
 bool user_has_room(const struct user *u);
-
-/* Begins request `number`, which was due at `due_ns`; the user must have room. It leaves with
- * user_flush(), which must be called before the turn ends, and does nothing if nothing is unsent. */
-void user_send(struct user *u, uint64_t due_ns, uint32_t step, uint64_t number, uint64_t now_ns);
-void user_flush(struct user *u);
 
 /* Begins request `number`, which was due at `due_ns`; the user must have room. It leaves with
  * user_flush(), which must be called before the turn ends, and does nothing if nothing is unsent. */

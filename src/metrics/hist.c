@@ -179,3 +179,22 @@ uint64_t hist_count_below(const struct hist *h, uint64_t ns)
         seen += h->buckets[i];
     return seen;
 }
+
+uint64_t hist_coarse_upper_ns(unsigned i)
+{
+    return (uint64_t)(1000 * exp2(i / 4.0));
+}
+
+void hist_coarsen(const struct hist *h, uint32_t counts[HIST_COARSE_BUCKETS])
+{
+    unsigned coarse = 0;
+    memset(counts, 0, HIST_COARSE_BUCKETS * sizeof *counts);
+    if (!h->count)
+        return;
+    for (unsigned i = hist_bucket(h->min); i <= hist_bucket(h->max); i++) {
+        while (coarse < HIST_COARSE_BUCKETS - 1 &&
+               hist_bucket_high(i) > hist_coarse_upper_ns(coarse))
+            coarse++;
+        counts[coarse] += (uint32_t)h->buckets[i];
+    }
+}

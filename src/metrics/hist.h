@@ -50,6 +50,13 @@ double hist_mean(const struct hist *h);
 /* How many records are at or below `ns`, to the resolution of the buckets. */
 uint64_t hist_count_below(const struct hist *h, uint64_t ns);
 
+/* The same values in few buckets, four a doubling from 1 us: for a picture of many seconds. Bucket `i`
+ * holds what is above the upper end of the one before and at most its own, to the resolution of the
+ * fine buckets. */
+#define HIST_COARSE_BUCKETS 128
+uint64_t hist_coarse_upper_ns(unsigned i);
+void hist_coarsen(const struct hist *h, uint32_t counts[HIST_COARSE_BUCKETS]);
+
 /* HdrHistogram V2 compressed encoding in base64 ("HISTFAAAA..."), unit ns, appended to `t`; and
  * back: hist_decode() replaces what `h` holds. The buckets survive exactly, min, max and sum only
  * to their resolution. It returns false, leaving `h` empty, on anything that is not such a text or

@@ -138,8 +138,8 @@ static bool fail_listen(const struct address *a, struct fail *f)
     case EADDRINUSE:
         return fail_set(
             f, EXIT_FAILED,
-            "%s is taken: another program listens there; choose another with --listen, or find it "
-            "with `ss -ltnp`",
+            "%s is taken: another program listens there; choose another address, or find it with "
+            "`ss -ltnp`",
             text);
     case EACCES:
         return fail_set(
@@ -229,6 +229,20 @@ bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struc
         }
     }
     return true;
+}
+
+bool sock_free_port(struct address *a, struct fail *f)
+{
+    *a = (struct address){.len = sizeof a->sa.in,
+                          .sa.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_free = fd >= 0 && bind(fd, &a->sa.any, a->len) == 0 &&
+                   getsockname(fd, &a->sa.any, &a->len) == 0;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    return is_free ||
+           fail_set(f, EXIT_FAILED, "no free port could be had on 127.0.0.1: %s", strerror(error));
 }
 
 int sock_open(const struct address *a)

@@ -1,5 +1,5 @@
 /* The document is built from the inside out: numbers, histograms and seconds of a target, the
- * targets, then what is common to them. NAN becomes null: what is not known is not zero. */
+ * targets, then what is common to them. */
 #include "report/result.h"
 
 #include <errno.h>
@@ -9,27 +9,11 @@
 #include "base/text.h"
 #include "report/environment.h"
 #include "report/file.h"
+#include "report/json_priv.h"
+#include "report/usage.h"
 #include "version.h"
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *count(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
-
-static json_t *microseconds(uint64_t ns)
-{
-    return json_real((double)ns / 1000);
-}
-
-static void put(json_t *object, const char *key, json_t *value)
-{
-    CHECK(json_object_set_new(object, key, value) == 0);
-}
+enum { RESULT_DIGITS = 12 }; /* of every number that is not whole */
 
 /* --- a target --- */
 
@@ -81,17 +65,30 @@ static json_t *histogram_json(const struct hist *h)
     return encoded;
 }
 
-static void put_lab(json_t *row, const struct load_second *s)
+/* [[upper end in us, count], ...], those with something in them */
+static json_t *latency_buckets_json(const struct load_second *s)
 {
-    put(row, "cpu_pct", number(s->cpu_pct));
-    put(row, "rss_bytes", s->rss_bytes ? count(s->rss_bytes) : json_null());
-    put(row, "throttled_ms", number(s->throttled_ms));
-    put(row, "db_p99_us", number(s->db_p99_us));
-    put(row, "cache_p99_us", number(s->cache_p99_us));
-    put(row, "pool", s->pool >= 0 ? json_integer(s->pool) : json_null());
+    json_t *buckets = json_array();
+    for (unsigned i = 0; i < HIST_COARSE_BUCKETS; i++)
+        if (s->latency_buckets[i])
+            CHECK(json_array_append_new(buckets,
+                                        json_pack("[o, o]", microseconds(hist_coarse_upper_ns(i)),
+                                                  count(s->latency_buckets[i]))) == 0);
+    return buckets;
 }
 
-static json_t *second_json(const struct load_result *r, const struct load_second *s)
+static void put_storage(json_t *row, const struct load_second *s)
+{
+    put(row, "db_p99_us", number(s->db_p99_us));
+    put(row, "cache_p99_us", number(s->cache_p99_us));
+    put(row, "db_errors", count_or_null(s->db_errors));
+    put(row, "cache_errors", count_or_null(s->cache_errors));
+    put(row, "pool", s->pool >= 0 ? json_integer(s->pool) : json_null());
+    put(row, "pool_in_flight",
+        s->pool_in_flight >= 0 ? json_integer(s->pool_in_flight) : json_null());
+}
+
+json_t *result_row_json(const struct load_result *r, const struct load_second *s)
 {
     json_t *row = json_object();
     put(row, "t", json_integer(s->t));
@@ -99,6 +96,7 @@ static json_t *second_json(const struct load_result *r, const struct load_second
     put(row, "target_rps", number(s->target_rps));
     put(row, "rps", json_real((double)s->counts.ok / s->length_s));
     put(row, "p50_us", microseconds(s->p50_ns));
+    put(row, "p90_us", microseconds(s->p90_ns));
     put(row, "p99_us", microseconds(s->p99_ns));
     put(row, "p999_us", microseconds(s->p999_ns));
     put(row, "max_us", microseconds(s->max_ns));
@@ -116,7 +114,9 @@ static json_t *second_json(const struct load_result *r, const struct load_second
     put(row, "equivalent_rps", number(s->equivalent_rps));
     put(row, "send_lag_p99_us", microseconds(s->send_lag_p99_ns));
     put(row, "client_cpu_pct", json_real(s->client_cpu_pct));
-    put_lab(row, s);
+    put_storage(row, s);
+    usage_put(row, s->usage);
+    put(row, "latency_buckets", latency_buckets_json(s));
     return row;
 }
 
@@ -124,7 +124,7 @@ json_t *result_series_json(const struct load_result *r)
 {
     json_t *series = json_array();
     for (unsigned i = 0; i < r->second_count; i++)
-        CHECK(json_array_append_new(series, second_json(r, &r->seconds[i])) == 0);
+        CHECK(json_array_append_new(series, result_row_json(r, &r->seconds[i])) == 0);
     return series;
 }
 
@@ -209,7 +209,7 @@ static json_t *find_max_json(const struct find_max *m)
     return to;
 }
 
-static json_t *target_json(const struct result_target *t)
+json_t *result_known_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
     json_t *to = json_object();
@@ -225,6 +225,13 @@ static json_t *target_json(const struct result_target *t)
     put(to, "timeout_s", json_real((double)r->timeout_ns / 1e9));
     put(to, "keepalive", json_boolean(r->is_kept_alive));
     put(to, "pipeline", json_integer(r->pipeline));
+    return to;
+}
+
+static json_t *target_json(const struct result_target *t)
+{
+    const struct load_result *r = t->load;
+    json_t *to = result_known_json(t);
     put(to, "connections_made", count(r->connections_made));
     put(to, "requests", requests_json(r));
     put(to, "received_bytes", count(r->counts.received_bytes));
@@ -239,7 +246,8 @@ static json_t *target_json(const struct result_target *t)
     put(to, "histograms",
         json_pack("{s:s, s:o, s:o}", "unit", "ns", "latency", histogram_json(r->latency),
                   "service_time", histogram_json(r->service)));
-    put(to, "server_cpu_us_per_request", number(t->server_cpu_us_per_request));
+    put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
+    put(to, "parties", usage_sums_json(r));
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
     put(to, "find_max", t->find_max ? find_max_json(t->find_max) : json_null());
@@ -270,10 +278,11 @@ static json_t *scenario_json(const struct result *r)
     const struct load_result *first = r->target_count ? r->targets[0].load : NULL;
     json_t *to = json_object();
     put(to, "name", json_string(r->scenario));
-    put(to, "load_model", json_string(first && first->is_open ? "open" : "closed"));
+    put(to, "load_model", first ? json_string(first->is_open ? "open" : "closed") : json_null());
     put(to, "services", text_or_null(r->services));
     put(to, "store", text_or_null(r->store));
     put(to, "cache", text_or_null(r->cache));
+    put(to, "pg_batch", r->pg_batch ? json_integer(r->pg_batch) : json_null());
     return to;
 }
 
@@ -320,15 +329,13 @@ static json_t *overall_verdict(const struct result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
 }
 
-json_t *result_json(const struct result *r)
+json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
     clock_text(r->target_count ? r->targets[0].load->started_us : clock_wall_us(), started);
-    json_t *environment = environment_json(), *targets = json_array(), *to = json_object();
+    json_t *environment = environment_json(), *to = json_object();
     put(environment, "pinning",
         r->pinning ? json_pack("{s:s}", "cores", r->pinning) : json_object());
-    for (unsigned i = 0; i < r->target_count; i++)
-        CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
     put(to, "schema", json_string("iubench-result/1"));
     put(to, "iubench", json_string(IUBENCH_VERSION));
     put(to, "started", json_string(started));
@@ -336,6 +343,14 @@ json_t *result_json(const struct result *r)
     put(to, "interrupted", json_boolean(r->is_interrupted));
     put(to, "environment", environment);
     put(to, "scenario", scenario_json(r));
+    return to;
+}
+
+json_t *result_json(const struct result *r)
+{
+    json_t *to = result_head_json(r), *targets = json_array();
+    for (unsigned i = 0; i < r->target_count; i++)
+        CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
     put(to, "targets", targets);
     put(to, "client", client_json(r));
     put(to, "verdict", overall_verdict(r));
@@ -344,9 +359,17 @@ json_t *result_json(const struct result *r)
 
 /* --- written --- */
 
+char *result_text(json_t *document)
+{
+    char *text = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(RESULT_DIGITS));
+    CHECK(text);
+    json_decref(document);
+    return text;
+}
+
 static bool dump(FILE *to, const void *document)
 {
-    return json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
+    return json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(RESULT_DIGITS)) == 0 &&
            fputc('\n', to) != EOF && fflush(to) == 0;
 }
 

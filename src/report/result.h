@@ -16,8 +16,7 @@
 struct result_target {
     const char *name;
     const struct load_result *load;
-    double server_cpu_us_per_request; /* NAN: unknown */
-    const struct find_max *find_max;  /* NULL: `load` is no search's last run */
+    const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
 struct result {
@@ -26,7 +25,10 @@ struct result {
     const char *scenario;      /* "test2"; "load" for plain loads */
     const char *services;      /* "managed", "external", "embedded", "none" */
     const char *store, *cache; /* as storage_store_text(); NULL: not ours */
-    const char *pinning;       /* "target 0, client 1, services unpinned"; NULL: not pinned */
+    uint32_t
+        pg_batch; /* as many inserts might share a commit, 1: each had its own; 0: not ours, or no
+                          PostgreSQL */
+    const char *pinning; /* "target 0, client 1, services unpinned"; NULL: not pinned */
     bool is_interrupted;
     const struct result_target *targets;
     unsigned target_count;
@@ -37,6 +39,17 @@ json_t *result_json(const struct result *r);
 
 /* The series of one target, as it stands in the document. */
 json_t *result_series_json(const struct load_result *r);
+
+/* Parts of it, as they are known while a run goes on: what stands before "targets" (of `r` no target
+ * is needed); a target before its first request (of its load what load_plan_describe() fills in); a
+ * row of its series. */
+json_t *result_head_json(const struct result *r);
+json_t *result_known_json(const struct result_target *t);
+json_t *result_row_json(const struct load_result *r, const struct load_second *s);
+
+/* JSON in one line, its numbers with the digits that they have in a result; releases `document`. Freed
+ * with free(3). */
+char *result_text(json_t *document);
 
 /* Writes the document to `path`, as file_write(); to a stream that is open. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;

@@ -13,50 +13,60 @@
 
 /* --- CSV --- */
 
-static void write_cell(FILE *to, const json_t *value, bool is_first)
+/* Adds the figures of `from` to the flat `to`: errors under their own names, those of parties and
+ * host as target_cpu_pct and host_mhz. Lists and what is by core have no place in a table. */
+static void flatten(json_t *from, const char *prefix, json_t *to)
 {
-    char *text = json_is_null(value) ? NULL
-                                     : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
-    fprintf(to, "%s%s", is_first ? "" : ",", text ? text : "");
-    free(text);
+    const char *key;
+    json_t *value;
+    json_object_foreach(from, key, value)
+    {
+        char name[96];
+        snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "_" : "", key);
+        if (!strcmp(key, "errors") || !strcmp(key, "parties"))
+            flatten(value, "", to);
+        else if (json_is_object(value) && strcmp(key, "cpu_pct_by_core") != 0)
+            flatten(value, name, to);
+        else if (!json_is_object(value) && !json_is_array(value) && strcmp(key, "host") != 0)
+            CHECK(json_object_set(to, name, value) == 0);
+    }
 }
 
-static void write_line(FILE *to, json_t *row, bool is_head)
+static void write_line(FILE *to, json_t *head, const json_t *row)
 {
-    const char *key, *kind;
-    json_t *value, *count;
-    bool is_first = true;
-    json_object_foreach(row, key, value)
+    const char *key, *comma = "";
+    json_t *unused;
+    json_object_foreach(head, key, unused)
     {
-        if (json_is_object(value)) {
-            json_object_foreach(value, kind, count)
-            {
-                if (is_head)
-                    fprintf(to, ",%s", kind);
-                else
-                    write_cell(to, count, false);
-            }
-        } else if (is_head) {
-            fprintf(to, "%s%s", is_first ? "" : ",", key);
-        } else {
-            write_cell(to, value, is_first);
-        }
-        is_first = false;
+        const json_t *value = json_object_get(row, key);
+        char *text = !value || json_is_null(value)
+                         ? NULL
+                         : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12));
+        fprintf(to, "%s%s", comma, !row ? key : text ? text : "");
+        free(text);
+        comma = ",";
     }
     fputc('\n', to);
 }
 
+/* A party may have come or gone on the way: the head has what any row has. */
 static bool write_csv(FILE *to, const void *arg)
 {
-    json_t *series = result_series_json(arg), *row;
+    json_t *series = result_series_json(arg), *rows = json_array(), *head = json_object(), *row;
     size_t i;
     json_array_foreach(series, i, row)
     {
-        if (i == 0)
-            write_line(to, row, true);
-        write_line(to, row, false);
+        json_t *flat = json_object();
+        flatten(row, "", flat);
+        CHECK(json_object_update_missing(head, flat) == 0);
+        CHECK(json_array_append_new(rows, flat) == 0);
     }
+    if (json_array_size(rows))
+        write_line(to, head, NULL);
+    json_array_foreach(rows, i, row) write_line(to, head, row);
     json_decref(series);
+    json_decref(rows);
+    json_decref(head);
     return fflush(to) == 0;
 }
 

@@ -8,7 +8,8 @@
 #include "base/fail.h"
 #include "load/load.h"
 
-/* The rows of the result's "series", errors as columns of their own; what is null there is empty
+/* The rows of the result's "series", errors as columns of their own, figures of parties and host as
+ * target_cpu_pct or host_mhz; lists and figures by core are left out; what is null there is empty
  * here. */
 bool series_write_csv(const struct load_result *r, const char *path, struct fail *f) MUST_USE;
 

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "report/usage.h"
 
 enum {
     BARS_MIN = 3,
@@ -229,6 +230,38 @@ static void print_client(const struct page *p, const struct load_result *r)
     fprintf(p->to, "\n");
 }
 
+/* The client has a line of its own above. Of memory the fair share is shown where it is known. */
+static bool has_line(const struct usage_sum *sum, enum party party)
+{
+    return party != PARTY_CLIENT && sum->is_there && isfinite(sum->cpu_us_per_request);
+}
+
+static unsigned party_lines(const struct load_result *r)
+{
+    unsigned lines = 0;
+    for (unsigned i = 0; i < PARTY_COUNT; i++) {
+        struct usage_sum sum = usage_sum(r, (enum party)i);
+        lines += has_line(&sum, (enum party)i);
+    }
+    return lines;
+}
+
+static void print_parties(const struct page *p, const struct load_result *r)
+{
+    char memory[32];
+    for (unsigned i = 0; i < PARTY_COUNT; i++) {
+        struct usage_sum sum = usage_sum(r, (enum party)i);
+        if (!has_line(&sum, (enum party)i))
+            continue;
+        double held = isfinite(sum.pss_bytes_max) ? sum.pss_bytes_max : sum.rss_bytes_max;
+        fprintf(p->to, "%s%-*s%s%.2f us of CPU per request", begin(p, FAINT), LABEL_WIDTH,
+                party_names[i], end(p), sum.cpu_us_per_request);
+        if (isfinite(held))
+            fprintf(p->to, ", %s", bytes((uint64_t)held, memory));
+        fprintf(p->to, "\n");
+    }
+}
+
 /* Breaks between words, at the page's edge. */
 static void print_wrapped(const struct page *p, const char *text)
 {
@@ -260,13 +293,23 @@ static unsigned bars_that_fit(const struct result *r, const struct result_target
     enum { ALWAYS = 10 }; /* headline, load (2), requests, heads, latency, client, blank lines */
     const struct load_result *l = t->load;
     unsigned lines = ALWAYS + (l->is_open ? 2 : 0) +
-                     (l->counts.ok < l->counts.sent + l->counts.unsent) +
-                     !isnan(t->server_cpu_us_per_request) + !!r->pinning + (r->store && r->cache) +
-                     l->expected.count;
+                     (l->counts.ok < l->counts.sent + l->counts.unsent) + party_lines(l) +
+                     !!r->pinning + (r->store && r->cache) + (r->pg_batch > 1) + l->expected.count;
     for (unsigned i = 0; i < l->reason_count; i++)
         lines += 1 + (unsigned)strlen(l->reasons[i]) / (PAGE_WIDTH - LABEL_WIDTH);
     unsigned left = lines < PAGE_LINES ? PAGE_LINES - lines : 0;
     return left < BARS_MIN ? BARS_MIN : left > BARS_MAX ? BARS_MAX : left;
+}
+
+/* Such figures are no match for those of one commit per request. */
+static void print_batch(const struct page *p, const struct result *r)
+{
+    if (r->pg_batch > 1)
+        fprintf(p->to,
+                "%s%-*s%s%sup to %u inserts shared one%s (--pg-batch): not comparable with a "
+                "commit per request\n",
+                begin(p, FAINT), LABEL_WIDTH, "commits", end(p), begin(p, BOLD), r->pg_batch,
+                end(p));
 }
 
 static void print_expectations(const struct page *p, const struct load_result *r)
@@ -315,14 +358,13 @@ static void print_one(const struct page *p, const struct result *r, const struct
     print_distributions(p, t->load);
     print_bars(p, t->load->quoted_latency, bars_that_fit(r, t));
     print_client(p, t->load);
-    if (!isnan(t->server_cpu_us_per_request))
-        fprintf(p->to, "%s%-*s%s%.2f us of CPU per request\n", begin(p, FAINT), LABEL_WIDTH,
-                "server", end(p), t->server_cpu_us_per_request);
+    print_parties(p, t->load);
     if (r->pinning)
         fprintf(p->to, "%s%-*s%s%s\n", begin(p, FAINT), LABEL_WIDTH, "cores", end(p), r->pinning);
     if (r->store && r->cache)
         fprintf(p->to, "%s%-*s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH, "storage", end(p),
                 r->store, r->cache);
+    print_batch(p, r);
     print_expectations(p, t->load);
     print_reasons(p, t->load);
 }
@@ -331,8 +373,9 @@ static void print_row(const struct page *p, const struct result_target *t)
 {
     const struct load_result *r = t->load;
     char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[16], cpu[32] = "-";
-    if (!isnan(t->server_cpu_us_per_request))
-        snprintf(cpu, sizeof cpu, "%.2f us", t->server_cpu_us_per_request);
+    double cpu_us = usage_sum(r, PARTY_TARGET).cpu_us_per_request;
+    if (!isnan(cpu_us))
+        snprintf(cpu, sizeof cpu, "%.2f us", cpu_us);
     fprintf(p->to, "%-20s%12s%11s%11s%13s%12s  %s%s%s\n", t->name, rate(r->quoted_rps, rps),
             units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
             units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
@@ -351,6 +394,7 @@ void result_print(const struct result *r, FILE *to, bool color)
             "p50", "p99", "availability", "CPU/request", end(&p));
     for (unsigned i = 0; i < r->target_count; i++)
         print_row(&p, &r->targets[i]);
+    print_batch(&p, r);
     for (unsigned i = 0; i < r->target_count; i++) {
         print_expectations(&p, r->targets[i].load);
         print_reasons(&p, r->targets[i].load);

@@ -343,11 +343,30 @@ static char *put(char *at, struct span s)
     return at + s.len;
 }
 
+/* Whether none of eight bytes must be escaped; may say no for nothing. Sean Anderson, "Bit Twiddling
+ * Hacks", "Determine if a word has a byte less than n". */
+static bool are_plain(const char *eight)
+{
+    static const uint64_t each = 0x0101010101010101, high = 0x8080808080808080;
+    uint64_t x;
+    memcpy(&x, eight, sizeof x);
+    uint64_t quote = x ^ each * '"', backslash = x ^ each * '\\';
+    return !(
+        (((x - each * 0x20) & ~x) | ((quote - each) & ~quote) | ((backslash - each) & ~backslash)) &
+        high);
+}
+
 static char *put_escaped(char *at, struct span s)
 {
     static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.data[i];
+    for (size_t i = 0; i < s.len;) {
+        if (i + 8 <= s.len && are_plain(s.data + i)) {
+            memcpy(at, s.data + i, 8);
+            at += 8;
+            i += 8;
+            continue;
+        }
+        unsigned char c = (unsigned char)s.data[i++];
         if (c == '"' || c == '\\') {
             *at++ = '\\';
             *at++ = (char)c;

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "metrics/counter.h"
+#include "metrics/prometheus.h"
 
 /* --- gathering --- */
 
@@ -61,6 +61,33 @@ void target_storage_latency(const struct target *t, struct hist *store, struct h
     sum_storage(t, true, &ignored, cache);
 }
 
+static uint64_t errors_of(const struct store_counters *c)
+{
+    return counter_read(&c->outcomes[STORE_UNAVAILABLE]) +
+           counter_read(&c->outcomes[STORE_UNKNOWN]) + counter_read(&c->outcomes[STORE_REFUSED]);
+}
+
+unsigned target_pool_in_flight(const struct target *t)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *c = counters_of(&t->workers[i], false);
+        sum += c ? counter_read(&c->in_flight) : 0;
+    }
+    return (unsigned)sum;
+}
+
+void target_storage_errors(const struct target *t, uint64_t *db, uint64_t *cache)
+{
+    *db = *cache = 0;
+    for (unsigned i = 0; i < t->thread_count; i++) {
+        const struct store_counters *store = counters_of(&t->workers[i], false);
+        const struct store_counters *set = counters_of(&t->workers[i], true);
+        *db += store ? errors_of(store) : 0;
+        *cache += set ? errors_of(set) : 0;
+    }
+}
+
 int target_pool(const struct target *t)
 {
     struct store_counters sum = {0};
@@ -73,66 +100,28 @@ int target_pool(const struct target *t)
     return has_pool ? (int)sum.connections : -1;
 }
 
-/* --- the published buckets --- */
-
-static void put_bucket(struct text *out, const char *labels, uint64_t bound_ns,
-                       const struct hist *h)
-{
-    text_addf(out, "myapp_request_duration_seconds_bucket{%s,le=\"%.9g\"} %llu\n", labels,
-              (double)bound_ns / (double)NS_PER_S,
-              (unsigned long long)hist_count_below(h, bound_ns));
-}
-
-static void put_histogram(struct text *out, const char *labels, const struct hist *h)
-{
-    static const struct {
-        uint64_t from_us, to_us, step_us; /* `to` belongs to the next row */
-    } rows[] = {
-        {10, 100, 5},
-        {100, 200, 1},
-        {200, 1000, 10},
-        {1000, 10000, 500},
-        {10000, 100000, 5000},
-        {100000, 1000000, 50000},
-        {1000000, 5500000, 500000},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (uint64_t us = rows[i].from_us; us < rows[i].to_us; us += rows[i].step_us)
-            put_bucket(out, labels, us * NS_PER_US, h);
-    text_addf(out, "myapp_request_duration_seconds_bucket{%s,le=\"+Inf\"} %llu\n", labels,
-              (unsigned long long)h->count);
-    text_addf(out, "myapp_request_duration_seconds_sum{%s} %.9g\n", labels,
-              hist_mean(h) * (double)h->count / (double)NS_PER_S);
-    text_addf(out, "myapp_request_duration_seconds_count{%s} %llu\n", labels,
-              (unsigned long long)h->count);
-}
-
 /* --- the page --- */
-
-static void put_family(struct text *out, const char *name, const char *type, const char *help)
-{
-    text_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
 
 static void put_server(const struct target *t, struct text *out)
 {
     struct server_counters sum;
     uint64_t open, waiting;
     sum_servers(t, &sum, &open, &waiting);
-#define X(name, help)                                            \
-    put_family(out, "iubench_" #name "_total", "counter", help); \
+#define X(name, help)                                                   \
+    prometheus_family(out, "iubench_" #name "_total", "counter", help); \
     text_addf(out, "iubench_" #name "_total %llu\n", (unsigned long long)sum.name);
     SERVER_COUNTERS(X)
 #undef X
-    put_family(out, "iubench_thread_requests_total", "counter", "requests by event loop");
+    prometheus_family(out, "iubench_thread_requests_total", "counter", "requests by event loop");
     for (unsigned i = 0; i < t->thread_count; i++)
         if (t->workers[i].server)
             text_addf(
                 out, "iubench_thread_requests_total{thread=\"%u\"} %llu\n", i,
                 (unsigned long long)counter_read(&server_counters(t->workers[i].server)->requests));
-    put_family(out, "iubench_connections_open", "gauge", "connections open now");
+    prometheus_family(out, "iubench_connections_open", "gauge", "connections open now");
     text_addf(out, "iubench_connections_open %llu\n", (unsigned long long)open);
-    put_family(out, "iubench_requests_waiting", "gauge", "requests whose reply is still due");
+    prometheus_family(out, "iubench_requests_waiting", "gauge",
+                      "requests whose reply is still due");
     text_addf(out, "iubench_requests_waiting %llu\n", (unsigned long long)waiting);
 }
 
@@ -140,8 +129,7 @@ static void put_errors(struct text *out, const char *op, const char *db,
                        const struct store_counters *c)
 {
     text_addf(out, "myapp_errors_count{op=\"%s\",db=\"%s\"} %llu\n", op, db,
-              (unsigned long long)(c->outcomes[STORE_UNAVAILABLE] + c->outcomes[STORE_UNKNOWN] +
-                                   c->outcomes[STORE_REFUSED]));
+              (unsigned long long)errors_of(c));
 }
 
 static void put_outcomes(struct text *out, const char *op, const struct store_counters *c)
@@ -155,9 +143,22 @@ static void put_outcomes(struct text *out, const char *op, const struct store_co
 static void put_storage_gauge(struct text *out, const char *name, const char *type,
                               const char *help, uint64_t insert, uint64_t set)
 {
-    put_family(out, name, type, help);
+    prometheus_family(out, name, type, help);
     text_addf(out, "%s{op=\"insert\"} %llu\n%s{op=\"set\"} %llu\n", name,
               (unsigned long long)insert, name, (unsigned long long)set);
+}
+
+static void put_connections(const struct target *t, struct text *out)
+{
+    static const char name[] = "iubench_storage_connection_in_flight";
+    prometheus_family(out, name, "gauge", "operations that each connection has to answer");
+    for (unsigned i = 0; i < t->thread_count; i++)
+        for (int is_cache = 0; is_cache < 2; is_cache++) {
+            const struct store_counters *c = counters_of(&t->workers[i], is_cache);
+            for (unsigned n = 0; c && n < gauge_read(&c->pool); n++)
+                text_addf(out, "%s{op=\"%s\",thread=\"%u\",connection=\"%u\"} %u\n", name,
+                          is_cache ? "set" : "insert", i, n, gauge_read(&c->by_connection[n]));
+        }
 }
 
 static void put_storage(const struct target *t, struct text *out)
@@ -168,14 +169,17 @@ static void put_storage(const struct target *t, struct text *out)
     hist_clear(set_latency);
     sum_storage(t, false, &insert, insert_latency);
     sum_storage(t, true, &set, set_latency);
-    put_family(out, "myapp_request_duration_seconds", "histogram",
-               "time of a database insert or a cache set");
-    put_histogram(out, "op=\"insert\",db=\"postgres\"", insert_latency);
-    put_histogram(out, "op=\"set\",db=\"memcache\"", set_latency);
-    put_family(out, "myapp_errors_count", "counter", "operations that failed");
+    prometheus_family(out, "myapp_request_duration_seconds", "histogram",
+                      "time of a database insert or a cache set");
+    prometheus_histogram(out, "myapp_request_duration_seconds", "op=\"insert\",db=\"postgres\"",
+                         insert_latency);
+    prometheus_histogram(out, "myapp_request_duration_seconds", "op=\"set\",db=\"memcache\"",
+                         set_latency);
+    prometheus_family(out, "myapp_errors_count", "counter", "operations that failed");
     put_errors(out, "insert", "postgres", &insert);
     put_errors(out, "set", "memcache", &set);
-    put_family(out, "iubench_storage_outcomes_total", "counter", "what became of inserts and sets");
+    prometheus_family(out, "iubench_storage_outcomes_total", "counter",
+                      "what became of inserts and sets");
     put_outcomes(out, "insert", &insert);
     put_outcomes(out, "set", &set);
     put_storage_gauge(out, "iubench_storage_connections", "gauge",
@@ -185,6 +189,7 @@ static void put_storage(const struct target *t, struct text *out)
                       insert.pool, set.pool);
     put_storage_gauge(out, "iubench_storage_in_flight", "gauge", "operations under way",
                       insert.in_flight, set.in_flight);
+    put_connections(t, out);
     put_storage_gauge(out, "iubench_storage_reconnects_total", "counter",
                       "connections that had to be made again", insert.reconnects, set.reconnects);
 }
@@ -196,19 +201,15 @@ static void put_others(const struct target *t, struct text *out)
         fib_refused += counter_read(&t->workers[i].fib_refused);
         fetch_failed += counter_read(&t->workers[i].fetch_failed);
     }
-    put_family(out, "iubench_fib_refused_total", "counter",
-               "computations refused because too many were waiting");
+    prometheus_family(out, "iubench_fib_refused_total", "counter",
+                      "computations refused because too many were waiting");
     text_addf(out, "iubench_fib_refused_total %llu\n", (unsigned long long)fib_refused);
-    put_family(out, "iubench_fetch_failed_total", "counter",
-               "fetches from the upstream that failed");
+    prometheus_family(out, "iubench_fetch_failed_total", "counter",
+                      "fetches from the upstream that failed");
     text_addf(out, "iubench_fetch_failed_total %llu\n", (unsigned long long)fetch_failed);
-    put_family(out, "iubench_threads", "gauge", "event loops");
+    prometheus_family(out, "iubench_threads", "gauge", "event loops");
     text_addf(out, "iubench_threads %u\n", t->thread_count);
-    put_family(out, "process_cpu_seconds_total", "counter", "CPU time of the target's threads");
-    text_addf(out, "process_cpu_seconds_total %.6f\n", (double)target_cpu_ns(t) / (double)NS_PER_S);
-    put_family(out, "process_start_time_seconds", "gauge",
-               "when the target was started, Unix time");
-    text_addf(out, "process_start_time_seconds %.3f\n", (double)t->started_us / 1e6);
+    prometheus_process(out, target_cpu_ns(t), t->started_us);
 }
 
 void endpoint_metrics(struct target_worker *w, const struct server_request *r)
@@ -222,9 +223,8 @@ void endpoint_metrics(struct target_worker *w, const struct server_request *r)
     if (page.is_cut)
         server_reply_error(r->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
     else
-        server_reply(r->conn, &(struct server_reply){
-                                  .status = 200,
-                                  .type = SPAN("text/plain; version=0.0.4; charset=utf-8"),
-                                  .body = text_span(&page)});
+        server_reply(r->conn, &(struct server_reply){.status = 200,
+                                                     .type = SPAN(PROMETHEUS_TYPE),
+                                                     .body = text_span(&page)});
     text_free(&page);
 }

@@ -29,6 +29,8 @@ void openapi_build(struct target *t)
     put_quoted(&t->openapi, target_store_text(t));
     text_addf(&t->openapi, ",\"cache\":");
     put_quoted(&t->openapi, target_cache_text(t));
+    if (target_pg_batch(t))
+        text_addf(&t->openapi, ",\"pg_batch\":%u", target_pg_batch(t));
     text_addf(&t->openapi, "}");
     at += mark.len;
     text_add(&t->openapi, (struct span){at, (size_t)(openapi_json_end - at)});

@@ -125,13 +125,16 @@ static bool open_upstream(struct target *t, struct fail *f)
 static bool open_listeners(struct target *t, struct fail *f)
 {
     int *fds = mem_need(t->thread_count, sizeof *fds);
-    bool is_open = sock_listen(&t->address, fds, t->thread_count, BACKLOG, f);
+    bool is_open = sock_listen(&t->address, fds, t->thread_count, BACKLOG, f) ||
+                   fail_prefix(f, "--listen");
     t->is_listening = is_open;
     for (unsigned i = 0; is_open && i < t->thread_count; i++)
         t->workers[i].listener = fds[i];
     free(fds);
     if (is_open && t->config.metrics)
-        is_open = sock_listen(&t->metrics_address, &t->workers[0].metrics_listener, 1, BACKLOG, f);
+        is_open = sock_listen(&t->metrics_address, &t->workers[0].metrics_listener, 1, BACKLOG,
+                              f) ||
+                  fail_prefix(f, "--metrics");
     return is_open;
 }
 
@@ -338,6 +341,12 @@ const char *target_cache_text(const struct target *t)
 bool target_is_embedded(const struct target *t)
 {
     return t->storage && storage_is_embedded(t->storage);
+}
+
+uint32_t target_pg_batch(const struct target *t)
+{
+    bool has_postgres = t->storage && storage_postgres(t->storage);
+    return has_postgres ? storage_batch(t->storage) : 0;
 }
 
 const struct storage *target_storage(const struct target *t)

@@ -42,6 +42,8 @@ const char *target_line(const struct target *t);
 const char *target_store_text(const struct target *t);
 const char *target_cache_text(const struct target *t);
 bool target_is_embedded(const struct target *t);
+/* As many inserts may share a commit; 1: each has its own; 0: they do not go to PostgreSQL. */
+uint32_t target_pg_batch(const struct target *t);
 const struct storage *target_storage(const struct target *t); /* NULL: none in this mode */
 
 /* CPU time of its threads so far, fib pool included, built-in upstream excluded; ns. */
@@ -52,6 +54,12 @@ uint64_t target_cpu_ns(const struct target *t);
 void target_storage_latency(const struct target *t, struct hist *store, struct hist *cache);
 int target_pool(
     const struct target *t); /* open database connections, -1 where there is no database */
+
+/* Inserts under way now, those that wait for a connection included. */
+unsigned target_pool_in_flight(const struct target *t);
+
+/* Inserts and sets that did not end as done, since the start. */
+void target_storage_errors(const struct target *t, uint64_t *db, uint64_t *cache);
 
 /* Drains and stops; blocks; frees. */
 void target_stop(struct target *t);

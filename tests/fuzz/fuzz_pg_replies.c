@@ -1,5 +1,5 @@
-/* Any bytes as PostgreSQL's replies: whole, and cut where the first byte says; what is understood
- * must be the same. */
+/* Any bytes as PostgreSQL's replies, to inserts with a commit each and to such as may share one:
+ * whole, and cut where the first byte says; what is understood must be the same. */
 #include "base/check.h"
 #include "storage/store_postgres_frames.h"
 
@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct heard {
     uint64_t hash, replies;
-    bool has_row, is_over;
+    bool is_grouped, has_row, is_over;
 };
 
 static void note(struct heard *h, uint64_t value)
@@ -19,9 +19,9 @@ static void note(struct heard *h, uint64_t value)
 static void hear(struct heard *h, const struct store_postgres_reply *r)
 {
     CHECK(!h->is_over);
-    CHECK(r->kind == WIRE_ROW || r->kind == WIRE_ERROR || r->kind == WIRE_SYNC ||
-          r->kind == WIRE_LOST);
-    CHECK(r->kind != WIRE_ROW || !h->has_row);
+    CHECK(r->kind == WIRE_ROW || r->kind == WIRE_NO_ROW || r->kind == WIRE_ERROR ||
+          r->kind == WIRE_SYNC || r->kind == WIRE_LOST);
+    CHECK(r->kind != WIRE_ROW || !h->has_row || h->is_grouped);
     CHECK(r->kind != WIRE_ERROR || (r->sqlstate[5] == 0 && r->sqlstate[0] != 0));
     h->has_row = r->kind == WIRE_ROW;
     h->is_over = r->kind == WIRE_LOST;
@@ -47,18 +47,23 @@ static void take(struct store_postgres_stream *s, struct heard *h, struct span b
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void compare(struct span all, size_t piece, bool is_grouped)
 {
-    if (!size)
-        return 0;
-    size_t piece = data[0] ? data[0] : 1;
-    struct span all = {(const char *)data + 1, size - 1};
-    struct store_postgres_stream whole = {0}, cut = {0};
-    struct heard once = {0}, often = {0};
+    struct store_postgres_stream whole = {.is_grouped = is_grouped}, cut = whole;
+    struct heard once = {.is_grouped = is_grouped}, often = once;
     take(&whole, &once, all);
     for (size_t at = 0; at < all.len; at += piece)
         take(&cut, &often,
              (struct span){all.data + at, all.len - at < piece ? all.len - at : piece});
     CHECK(once.hash == often.hash && once.replies == often.replies);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!size)
+        return 0;
+    struct span all = {(const char *)data + 1, size - 1};
+    compare(all, data[0] ? data[0] : 1, false);
+    compare(all, data[0] ? data[0] : 1, true);
     return 0;
 }

@@ -62,10 +62,14 @@ def test_csv_is_the_series(serve, load, tmp_path):
         rows = list(csv.DictReader(file))
     assert len(rows) == len(result["series"])
     for row, second in zip(rows, result["series"]):
-        flat = {**second, **second["errors"]}
-        del flat["errors"]
-        assert list(row) == [key for name in second
-                             for key in (second["errors"] if name == "errors" else [name])]
+        flat = {key: value for key, value in second.items()
+                if key not in ("errors", "parties", "host", "latency_buckets")}
+        flat |= second["errors"]
+        flat |= {f"{name}_{key}": value for name, party in second["parties"].items()
+                 for key, value in party.items() if key != "cpu_pct_by_core"}
+        flat |= {f"host_{key}": value for key, value in (second["host"] or {}).items()
+                 if key != "cpu_pct_by_core"}
+        assert set(row) == set(flat)
         for key, value in flat.items():
             assert (row[key] == "") if value is None else (float(row[key]) == value), key
     assert sum(int(row["status_4xx"]) for row in rows) == 20

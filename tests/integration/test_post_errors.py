@@ -1,6 +1,7 @@
 """Databases and caches that cannot be used: one clear sentence before the first request where it can
 be known, 503 and a count where it cannot."""
 
+import contextlib
 import json
 
 import pytest
@@ -134,6 +135,62 @@ def test_error_at_the_commit(server):
                                          " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"),
         "DROP FUNCTION trouble CASCADE")
     assert server.postgres.psql("SELECT count(*) FROM device WHERE id IS NULL") == [["0"]]
+
+
+def test_grouped_inserts(start, make_postgres):
+    """With --pg-batch: said wherever the store is named, far fewer transactions, and of those who
+    share one only the row to blame is refused."""
+    postgres = make_postgres()
+    process = start("serve", "--mode", "db", "--threads", "1", "--pg", postgres.uri, "--cache", "none",
+                    "--pg-batch", "16")
+    assert "up to 16 inserts a commit" in process.line
+    contract = json.loads(process.get("/openapi.json").body)["x-iubench"]
+    assert contract["pg_batch"] == 16 and "up to 16 inserts a commit" in contract["store"]
+    postgres.psql("ALTER TABLE device ADD CHECK (firmware::int % 100 <> 0)")
+    bodies = [b'{"mac":"m","firmware":"%d"}' % i for i in range(1000)]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(process.connect()) for _ in range(50)]
+        for at in range(0, 1000, 50):
+            for client, body in zip(clients, bodies[at:at + 50]):
+                client.send(b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                            % len(body) + body)
+            for i, client in enumerate(clients, at):
+                reply = client.reply("POST")
+                assert reply.status == (400 if i % 100 == 0 else 201), (i, reply)
+    rows = postgres.psql("SELECT firmware, xmin FROM device")
+    assert {int(row[0]) for row in rows} == {i for i in range(1000) if i % 100}
+    assert len({row[1] for row in rows}) < 500
+
+
+def test_in_flight_by_connection(start, make_postgres):
+    """What is under way is told for the pool and for each of its connections."""
+    postgres = make_postgres()
+    process = start("serve", "--mode", "db", "--threads", "1", "--pg", postgres.uri, "--cache", "none",
+                    "--pg-pool", "3")
+
+    def gauges():
+        page = process.metrics()
+        return [[value for (name, labels), value in page.items()
+                 if name == f"iubench_storage_{what}" and 'op="insert"' in labels]
+                for what in ("pool", "in_flight", "connection_in_flight")]
+
+    postgres.pause()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(process.connect()) for _ in range(30)]
+        for client in clients:
+            client.send(b"POST /api/devices HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+                        % len(BODY) + BODY)
+        wait_for(lambda: gauges() == [[3], [30], [10, 10, 10]])
+        postgres.resume()
+        assert all(client.reply("POST").status == 201 for client in clients)
+    assert gauges() == [[3], [0], [0, 0, 0]]
+
+
+def test_grouping_is_for_postgres():
+    for store in ("sqlite", "none"):
+        code, out, err = run("serve", "--mode", "db", "--listen", "127.0.0.1:0", "--store", store,
+                             "--pg-batch", "2")
+        assert code == 2 and out == "" and "--pg-batch is for PostgreSQL" in err
 
 
 def test_notices_are_passed_over(server):

@@ -1,6 +1,7 @@
 """Nothing that was acknowledged is lost, whatever happens to database, cache, the way to them, or
 the server itself, under load."""
 
+import json
 import random
 import re
 import signal
@@ -57,11 +58,12 @@ HURTS = {
 }
 
 
-@pytest.mark.parametrize("what", HURTS)
-def test_kills_lose_nothing(start, services, what):
+@pytest.mark.parametrize("what, words", [*((what, ()) for what in HURTS),
+                                         ("backends", ("--pg-batch", "16"))])
+def test_kills_lose_nothing(start, services, what, words):
     """Three times over: killed under load, started again, and served again within a second."""
     victim, hurt, mend = HURTS[what]
-    server = serve_on(start, services["postgres"].uri, services["memcached"].address)
+    server = serve_on(start, services["postgres"].uri, services["memcached"].address, *words)
     chance = random.Random(5)
     with Posts(server) as posts:
         for _ in range(3):
@@ -137,14 +139,21 @@ def test_bad_ways_lose_nothing(start, services, proxies, way, mode):
     assert mode == "slice" or posts.refused
 
 
-def test_run_verifies(tmp_path):
-    """`run --verify` counts rows and reads values back, and says so in one line."""
+@pytest.mark.parametrize("batch", [1, 16])
+def test_run_verifies(tmp_path, batch):
+    """`run --verify` counts rows and reads values back, and says so in one line; what shares commits
+    is marked."""
     code, out, err = run("run", "test2", "--services", "managed", "--verify", "-c", "16", "--rps-ramp",
-                         "200:600:200/1s", "--out", str(tmp_path), timeout=120)
+                         "200:600:200/1s", "--pg-batch", str(batch), "--out", str(tmp_path), timeout=120)
     line = re.search(r"^verified: acknowledged (\d+), rows (\d+), sampled (\d+) equal$", out,
                      re.MULTILINE)
     assert code in (0, 5) and line, out + err  # 5: so busy a machine that the client sent late
     assert line[1] == line[2] == "1200" and int(line[3]) == 1200 / 8
+    scenario = json.loads((tmp_path / "result.json").read_text())["scenario"]
+    assert scenario["pg_batch"] == batch
+    for text in (out, err, scenario["store"]):
+        assert ("up to 16 inserts" in text) == (batch == 16)
+    assert ("not comparable with a commit per request" in out) == (batch == 16)
 
 
 def test_run_verify_needs_something_to_read():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import selectors
 import shutil
 import socket
@@ -12,7 +13,7 @@ import time
 import pytest
 
 from faulty import FaultyUpstream, answer
-from iubench import IS_SANITIZED, run, wait_for
+from iubench import IS_SANITIZED, PROGRAM, run, wait_for
 
 GET = b"GET /fetch-external HTTP/1.1\r\nHost: x\r\n\r\n"
 GOOD = answer(b'{"message":"hello"}', ["Content-Type: application/json"])
@@ -553,3 +554,32 @@ def test_a_thousand_fetches_by_ab(serve):
         assert int(re.search(r"Complete requests:\s+(\d+)", done.stdout)[1]) == 1000
         assert int(re.search(r"Failed requests:\s+(\d+)", done.stdout)[1]) == 0
         assert "Non-2xx" not in done.stdout and 5.0 <= seconds < 6.5
+
+
+# --- many ---
+
+
+def anonymous_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"RssAnon:\s+(\d+)", status.read())[1]) * 1024
+
+
+def test_nine_thousand_fetches_in_flight(start, tmp_path):
+    """Each takes two descriptors and at most 4 KiB, and each is answered."""
+    fetches = 9000
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * fetches + 100:
+        pytest.skip("the hard limit of descriptors is too low")
+    if IS_SANITIZED:
+        pytest.skip("a sanitizer has memory of its own for each of ours")
+    slow = start("upstream", "--delay", "4s", listen="127.0.0.88:0")
+    server = start("serve", "--mode", "proxy", "--threads", "1", "--upstream", f"{slow.url}/external",
+                   listen="127.0.0.77:0")
+    before = anonymous_bytes(server.process.pid)
+    result = tmp_path / "result.json"
+    with subprocess.Popen([PROGRAM, "load", "-c", str(fetches), "-n", str(fetches), "-T", "60s", "-q", "--json", result,
+                           f"{server.url}/fetch-external"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as client:
+        wait_for(lambda: server.descriptors() >= 2 * fetches)
+        assert (anonymous_bytes(server.process.pid) - before) / fetches <= 4096
+        _, errors = client.communicate(timeout=90)
+    assert client.returncode in (0, 5), errors
+    assert json.loads(result.read_text())["targets"][0]["requests"]["ok"] == fetches

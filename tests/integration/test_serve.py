@@ -1,10 +1,12 @@
 """`iubench serve` as a command: how it starts, what it says, where it listens, how it ends, and the
 endpoints of each mode."""
 
+import contextlib
 import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -149,6 +151,23 @@ def test_fib_refuses_what_it_does_not_compute(serve):
     with serve("fib", "--fib-max", "3").connect() as client:
         assert client.request("GET", "/fib/3").body == b'{"n":3,"fibonacci":2}'
         assert "0 to 3" in json.loads(client.request("GET", "/fib/4").body)["error"]
+
+
+def test_fib_delays_no_other_request(serve):
+    """fib(40) takes 0.2 s on each of its threads, and eight of them follow each other: a request that
+    waited for one of them would take as long."""
+    server = serve("all", "--fib-threads", "1", threads=1)
+    with contextlib.ExitStack() as stack:
+        computing = [stack.enter_context(server.connect()) for _ in range(8)]
+        for client in computing:
+            client.send(b"GET /fib/40 HTTP/1.1\r\nHost: x\r\n\r\n")
+        other, took = stack.enter_context(server.connect()), []
+        while not select.select([computing[-1].socket], [], [], 0)[0]:
+            begun = time.monotonic()
+            assert other.request("GET", "/api/devices").body == DEVICES
+            took.append(time.monotonic() - begun)
+        assert [client.reply().body for client in computing] == [b'{"n":40,"fibonacci":102334155}'] * 8
+    assert len(took) > 100 and sorted(took)[len(took) // 2] < 0.05
 
 
 def test_post_answers_with_the_object(serve):

@@ -71,8 +71,14 @@ def cache_program(build_folder):
 # --- PostgreSQL -------------------------------------------------------------------------------------
 
 
-def test_store_on_postgres_by_unix_socket(store_program, make_postgres):
-    run(store_program, IUBENCH_TEST_PG=make_postgres().uri)
+# How many inserts may share a transaction; 16 is more than a turn has now and then, and less than
+# it has mostly.
+BATCHES = ["1", "16"]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_store_on_postgres_by_unix_socket(store_program, make_postgres, batch):
+    run(store_program, IUBENCH_TEST_PG=make_postgres().uri, IUBENCH_TEST_BATCH=batch)
 
 
 def test_store_on_postgres_by_tcp_with_password(store_program, make_postgres):
@@ -94,16 +100,24 @@ def tls_uri(make_postgres):
     return server.tcp_uri + "?sslmode=require"
 
 
-def test_store_on_postgres_by_tls(store_program, tls_uri):
-    run(store_program, IUBENCH_TEST_PG=tls_uri)
+@pytest.mark.parametrize("batch", BATCHES)
+def test_store_on_postgres_by_tls(store_program, tls_uri, batch):
+    run(store_program, IUBENCH_TEST_PG=tls_uri, IUBENCH_TEST_BATCH=batch)
 
 
+@pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("case", ["survives_kill", "survives_stop", "survives_pause",
                                   "survives_one_backend"])
-def test_store_when_postgres_is_hurt(store_program, make_postgres, case):
+def test_store_when_postgres_is_hurt(store_program, make_postgres, case, batch):
     # On, because a killed server may lose what it acknowledged without it.
     server = make_postgres({"synchronous_commit": "on"})
-    run(store_program, [case], {"postgres": server}, IUBENCH_TEST_PG=server.uri)
+    run(store_program, [case], {"postgres": server}, IUBENCH_TEST_PG=server.uri,
+        IUBENCH_TEST_BATCH=batch)
+
+
+def test_store_when_a_group_is_hurt(store_program, make_postgres):
+    server = make_postgres()
+    run(store_program, ["loses_a_group_as_a_whole"], {"postgres": server}, IUBENCH_TEST_PG=server.uri)
 
 
 def expect_message(program, server, uri, expected, **environment):

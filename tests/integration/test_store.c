@@ -1,6 +1,7 @@
 /* One suite for every store adapter. Run alone it tests SQLite; pytest (test_storage.py) runs it on
- * PostgreSQL as well: IUBENCH_TEST_PG is the server's address, and the server is killed, paused and
- * started again through tests/lib/control.h. An argument selects tests by name, with wildcards. */
+ * PostgreSQL as well: IUBENCH_TEST_PG is the server's address, IUBENCH_TEST_BATCH how many inserts
+ * may share a transaction, and the server is killed, paused and started again through
+ * tests/lib/control.h. An argument selects tests by name, with wildcards. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -48,6 +49,8 @@ static void configure(struct bench *b)
 {
     *b = (struct bench){.config = STORAGE_CONFIG_DEFAULT};
     b->config.cache = "none";
+    if (getenv("IUBENCH_TEST_BATCH"))
+        b->config.pg_batch = (uint32_t)strtoul(getenv("IUBENCH_TEST_BATCH"), NULL, 10);
     if (pg_uri()) {
         b->config.pg = pg_uri();
         return;
@@ -310,6 +313,10 @@ static void assert_sums(const struct store *store)
     for (int i = 0; i < STORE_OUTCOMES; i++)
         sum += c->outcomes[i];
     assert_int_equal(sum, c->inserts);
+    sum = 0;
+    for (unsigned i = 0; i < c->pool; i++)
+        sum += c->by_connection[i];
+    assert_true(sum <= c->in_flight);
     assert_int_equal(c->latency->count, c->outcomes[STORE_DONE]);
 }
 
@@ -574,6 +581,66 @@ static void refuses_bad_utf8(void **state)
     close_bench(&b);
 }
 
+/* Every insert is a transaction of its own, or as many of a turn share one as may. */
+static void commits_as_asked(void **state)
+{
+    struct bench b;
+    (void)state;
+    configure(&b);
+    open_bench(&b);
+    unsigned batch = b.config.pg_batch > 1 ? b.config.pg_batch : 1;
+    struct crowd c = crowd_of(b.store);
+    for (unsigned i = 0; i < 20 * batch; i++)
+        insert_next(&c);
+    drain(&c);
+    assert_int_equal(query_number(&b, "SELECT count(DISTINCT xmin::text) FROM device"), 20);
+    assert_int_equal(storage_batch(b.storage), batch);
+    assert_int_equal(!!strstr(storage_store_text(b.storage), "inserts a commit"), batch > 1);
+    compare(&b, &c);
+    crowd_free(&c);
+    close_bench(&b);
+}
+
+/* Rows that are refused by a constraint, at the commit, or by a trigger that takes them: exactly
+ * those are, whoever shared their transaction. */
+static void refuses_exactly_the_bad(void **state)
+{
+    enum { ROWS = 500 };
+    struct bench b;
+    unsigned bad_count = 0;
+    (void)state;
+    configure(&b);
+    open_bench(&b);
+    query(&b, "ALTER TABLE device ADD CONSTRAINT no_sevenths CHECK (firmware::int % 7 <> 0);"
+              "CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS "
+              "$$ BEGIN IF NEW.firmware::int % 11 = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$;"
+              "CREATE TRIGGER take BEFORE INSERT ON device FOR EACH ROW EXECUTE FUNCTION take();"
+              "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+              "IF NEW.firmware::int % 13 = 0 THEN RAISE EXCEPTION 'late' USING ERRCODE = '23514'; "
+              "END IF; RETURN NULL; END $$;"
+              "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON device DEFERRABLE INITIALLY DEFERRED "
+              "FOR EACH ROW EXECUTE FUNCTION late()");
+    struct crowd c = crowd_of(b.store);
+    while (c.used < ROWS) {
+        for (int i = 0; i < 50; i++)
+            insert_next(&c);
+        loop_turn(&b.loop, 10 * NS_PER_MS);
+    }
+    drain(&c);
+    for (unsigned i = 0; i < ROWS; i++) {
+        bool is_bad = i % 7 == 0 || i % 11 == 0 || i % 13 == 0;
+        bad_count += is_bad;
+        assert_int_equal(c.rows[i].insert.outcome, is_bad ? STORE_REFUSED : STORE_DONE);
+    }
+    assert_int_equal(c.outcomes[STORE_REFUSED], bad_count);
+    assert_int_equal(b.store->counters.reconnects, 0);
+    compare(&b, &c);
+    assert_sums(b.store);
+    query(&b, "DROP FUNCTION take, late CASCADE; ALTER TABLE device DROP CONSTRAINT no_sevenths");
+    crowd_free(&c);
+    close_bench(&b);
+}
+
 /* The pool is a total over threads and never below one a thread. */
 static void divides_its_pool(void **state)
 {
@@ -583,7 +650,7 @@ static void divides_its_pool(void **state)
     b.config.pg_pool = 7;
     b.storage = storage_open(&b.config, 2, &b.fail);
     assert_non_null(b.storage);
-    assert_non_null(strstr(storage_store_text(b.storage), "(pool 7)"));
+    assert_non_null(strstr(storage_store_text(b.storage), "(pool 7"));
     assert_false(storage_is_embedded(b.storage));
     struct loop loops[2];
     struct store *stores[2];
@@ -665,6 +732,36 @@ static void survives_one_backend(void **state)
     }
     drain(&c);
     assert_int_equal(c.outcomes[STORE_REFUSED], 0);
+    compare(&b, &c);
+    assert_sums(b.store);
+    crowd_free(&c);
+    close_bench(&b);
+}
+
+/* A transaction of several rows whose backend is ended in its midst: nothing is known of any. */
+static void loses_a_group_as_a_whole(void **state)
+{
+    enum { GROUP = 16 };
+    struct bench b;
+    (void)state;
+    configure(&b);
+    b.config.pg_pool = 1;
+    b.config.pg_batch = GROUP;
+    open_bench(&b);
+    query(&b, "CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS "
+              "$$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;"
+              "CREATE TRIGGER nap BEFORE INSERT ON device FOR EACH ROW EXECUTE FUNCTION nap()");
+    struct crowd c = crowd_of(b.store);
+    for (int i = 0; i < GROUP; i++)
+        insert_next(&c);
+    loop_turn(&b.loop, 150 * NS_PER_MS);
+    control("postgres kill-one");
+    drain(&c);
+    assert_int_equal(c.outcomes[STORE_UNKNOWN], GROUP);
+    assert_int_equal(query_number(&b, "SELECT count(*) FROM device"), 0);
+    query(&b, "DROP FUNCTION nap CASCADE");
+    turn_until(&c, STORE_DONE, 100);
+    drain(&c);
     compare(&b, &c);
     assert_sums(b.store);
     crowd_free(&c);
@@ -847,13 +944,15 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest postgres[] = {
         cmocka_unit_test(refuses_bad_utf8),
+        cmocka_unit_test(commits_as_asked),
+        cmocka_unit_test(refuses_exactly_the_bad),
         cmocka_unit_test(divides_its_pool),
         cmocka_unit_test(is_unavailable_when_all_fail),
     };
     const struct CMUnitTest postgres_hurt[] = {
         cmocka_unit_test(survives_kill),           cmocka_unit_test(survives_stop),
         cmocka_unit_test(survives_pause),          cmocka_unit_test(survives_one_backend),
-        cmocka_unit_test(says_why_it_cannot_open),
+        cmocka_unit_test(says_why_it_cannot_open), cmocka_unit_test(loses_a_group_as_a_whole),
     };
     const struct CMUnitTest sqlite[] = {
         cmocka_unit_test(removes_its_temporary_file),     cmocka_unit_test(continues_a_database),

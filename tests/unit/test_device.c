@@ -362,6 +362,31 @@ static struct device device_of(int64_t id, struct span mac, struct span firmware
                            .updated_at = at};
 }
 
+/* What is written is what was read: every character that must be escaped, at every place. */
+static void test_written_escapes(void **state)
+{
+    (void)state;
+    char mac[21], out[DEVICE_JSON_BYTES + 1];
+    for (size_t len = 1; len < sizeof mac; len++)
+        for (size_t at = 0; at < len; at++)
+            for (int c = 1; c < 0x80; c++) {
+                memset(mac, at % 2 ? 'x' : '\xc3', len);
+                mac[at] = (char)c;
+                struct device d = device_of(0, (struct span){mac, len}, SPAN("1"));
+                *device_write(out, &d) = 0;
+                char expected[8] = {(char)c}, found[32] = {0};
+                if (c == '"' || c == '\\')
+                    snprintf(expected, sizeof expected, "\\%c", c);
+                else if (c < 0x20)
+                    snprintf(expected, sizeof expected, "\\u%04x", (unsigned)c);
+                const char *written = strstr(out, "\"mac\":\"") + 7 + at;
+                memcpy(found, written, strlen(expected));
+                assert_string_equal(found, expected);
+                assert_int_equal(strstr(written, "\",\"firmware\"") - written,
+                                 strlen(expected) + len - at - 1);
+            }
+}
+
 /* The object, with and without an id; what has to be escaped is, and nothing else. */
 static void test_write(void **state)
 {
@@ -408,14 +433,23 @@ static void test_list(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),          cmocka_unit_test(test_other_members),
-        cmocka_unit_test(test_repeated),      cmocka_unit_test(test_any_name),
-        cmocka_unit_test(test_wrong_members), cmocka_unit_test(test_not_json),
-        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_surrogates),    cmocka_unit_test(test_control),
-        cmocka_unit_test(test_utf8),          cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_nesting),       cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_write),         cmocka_unit_test(test_write_largest),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_other_members),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_any_name),
+        cmocka_unit_test(test_wrong_members),
+        cmocka_unit_test(test_not_json),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_surrogates),
+        cmocka_unit_test(test_control),
+        cmocka_unit_test(test_written_escapes),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_write_largest),
         cmocka_unit_test(test_list),
     };
     return cmocka_run_group_tests(tests, open_guard, close_guard);

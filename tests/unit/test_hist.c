@@ -444,22 +444,42 @@ static void test_damaged(void **state)
     free(intact);
 }
 
+/* Coarse buckets hold every value once, none above its upper end by more than the resolution. */
+static void test_coarse(void **state)
+{
+    (void)state;
+    struct hist *h = hist_new();
+    uint32_t counts[HIST_COARSE_BUCKETS];
+    const uint64_t values[] = {0, 1000, 1001, 1189, 2000, 2001, 1000000, HIST_MAX_NS};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        hist_record(h, values[i]);
+    hist_coarsen(h, counts);
+    assert_int_equal(hist_coarse_upper_ns(0), 1000);
+    assert_int_equal(hist_coarse_upper_ns(4), 2000);
+    assert_true(hist_coarse_upper_ns(HIST_COARSE_BUCKETS - 1) >= HIST_MAX_NS);
+    assert_int_equal(counts[0], 2);
+    assert_int_equal(counts[1], 2);
+    assert_int_equal(counts[4], 1);
+    assert_int_equal(counts[5], 1);
+    assert_int_equal(counts[40], 1); /* 1 ms is below 1024 us, the tenth doubling */
+    assert_int_equal(counts[HIST_COARSE_BUCKETS - 1], 1);
+    hist_clear(h);
+    hist_coarsen(h, counts);
+    for (unsigned i = 0; i < HIST_COARSE_BUCKETS; i++)
+        assert_int_equal(counts[i], 0);
+    free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_buckets),
-        cmocka_unit_test(test_against_sort),
-        cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_empty_and_single),
-        cmocka_unit_test(test_count_below),
-        cmocka_unit_test(test_merge),
-        cmocka_unit_test(test_merge_while_recording),
-        cmocka_unit_test(test_clear),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_reference),
-        cmocka_unit_test(test_extreme_counts),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_crafted),
+        cmocka_unit_test(test_buckets),     cmocka_unit_test(test_against_sort),
+        cmocka_unit_test(test_ranks),       cmocka_unit_test(test_empty_and_single),
+        cmocka_unit_test(test_count_below), cmocka_unit_test(test_coarse),
+        cmocka_unit_test(test_merge),       cmocka_unit_test(test_merge_while_recording),
+        cmocka_unit_test(test_clear),       cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_reference),   cmocka_unit_test(test_extreme_counts),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_crafted),
         cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

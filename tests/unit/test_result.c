@@ -25,6 +25,23 @@ static struct result result = {.argc = 3,
                                .targets = &target,
                                .target_count = 1};
 
+/* A target that used so much CPU of core 1, and a memcached of which nothing is known. */
+static void fill_usage(struct usage *u, double cpu_ns)
+{
+    struct usage_party *p = &u->parties[PARTY_TARGET];
+    double pct = cpu_ns / 1e7;
+    p->is_there = u->parties[PARTY_MEMCACHED].is_there = true;
+    p->cpu_ns = (uint64_t)cpu_ns;
+    p->cpu_pct = (struct usage_spread){pct, pct, pct};
+    p->rss_bytes = (struct usage_spread){4096, 4096, 4096};
+    p->pss_bytes = cpu_ns / 1e6;
+    p->throttled_ms = 1.5;
+    usage_cores(u, PARTY_TARGET)[1] = (float)pct;
+    usage_cores(u, PARTY_COUNT)[0] = 50;
+    u->steal_pct = 3;
+    u->readings = 1;
+}
+
 static int make(void **state)
 {
     (void)state;
@@ -54,24 +71,29 @@ static int make(void **state)
     load.send_lag = hist_new();
     for (uint64_t i = 1; i <= 1000; i++)
         hist_record(load.latency, i * 1000);
-    target.server_cpu_us_per_request = NAN;
     for (uint32_t i = 0; i < 2; i++)
         rows[i] = (struct load_second){.t = i + 1,
                                        .length_s = 1,
                                        .target_rps = 550,
-                                       .cpu_pct = NAN,
                                        .equivalent_rps = NAN,
                                        .db_p99_us = NAN,
                                        .cache_p99_us = NAN,
-                                       .throttled_ms = NAN,
-                                       .pool = -1};
+                                       .db_errors = NAN,
+                                       .cache_errors = NAN,
+                                       .pool = -1,
+                                       .pool_in_flight = -1};
+    fill_usage(rows[0].usage = usage_new(2), 2.5e8);
+    fill_usage(rows[1].usage = usage_new(2), 7.5e8);
     return 0;
 }
 
 static int drop(void **state)
 {
     (void)state;
+    free(rows[0].usage);
+    free(rows[1].usage);
     load.seconds = NULL;
+    load.second_count = 0;
     load_result_free(&load);
     return 0;
 }
@@ -165,7 +187,6 @@ static void test_numbers(void **state)
     assert_int_equal(json_integer_value(at(t, "requests", "scheduled", NULL)), 1100);
     assert_int_equal(json_integer_value(at(t, "requests", "errors", "reset")), 15);
     assert_true(json_is_null(at(t, "held_rps", NULL, NULL)));
-    assert_true(json_is_null(at(t, "server_cpu_us_per_request", NULL, NULL)));
     assert_true(json_real_value(at(t, "rps", NULL, NULL)) == 500);
     assert_true(fabs(json_real_value(at(t, "latency_us", "p99", NULL)) - 990) < 1);
     assert_true(fabs(json_real_value(at(t, "availability", NULL, NULL)) - 1000.0 / 1080) < 1e-9);
@@ -176,6 +197,57 @@ static void test_numbers(void **state)
     t = json_array_get(json_object_get(document, "targets"), 0);
     assert_true(json_is_null(at(t, "requests", "scheduled", NULL)));
     json_decref(document);
+}
+
+/* What parties used is in their row, and summed up over the run; a party that is not there has no key,
+ * a figure that is not known is null. */
+static void test_parties(void **state)
+{
+    (void)state;
+    hist_coarsen(load.latency, rows[1].latency_buckets);
+    json_t *document = result_json(&result);
+    json_t *t = json_array_get(json_object_get(document, "targets"), 0);
+    json_t *row = json_array_get(json_object_get(t, "series"), 1);
+    json_t *party = at(row, "parties", "target", NULL);
+    assert_true(json_number_value(at(row, "cpu_pct", NULL, NULL)) == 75);
+    assert_true(json_number_value(at(party, "cpu_pct_by_core", "1", NULL)) == 75);
+    assert_null(at(party, "cpu_pct_by_core", "0", NULL));
+    assert_null(at(party, "cpu_pct_max", NULL, NULL));
+    assert_true(json_is_null(at(party, "fds", NULL, NULL)));
+    assert_true(json_is_null(at(row, "parties", "memcached", "cpu_pct")));
+    assert_null(at(row, "parties", "postgres", NULL));
+    assert_int_equal(json_array_size(at(row, "host", "cpu_pct_by_core", NULL)), 2);
+    assert_true(json_is_null(json_array_get(at(row, "host", "cpu_pct_by_core", NULL), 1)));
+
+    json_t *sum = at(t, "parties", "target", NULL);
+    double us = 1e6 / (1090 - 20); /* a second of CPU over what ended */
+    assert_true(fabs(json_number_value(at(sum, "cpu_us_per_request", NULL, NULL)) - us) < 1e-6);
+    assert_true(json_equal(at(sum, "cpu_us_per_request", NULL, NULL),
+                           at(t, "server_cpu_us_per_request", NULL, NULL)));
+    assert_true(json_number_value(at(sum, "cpu_pct_mean", NULL, NULL)) == 50);
+    assert_true(json_number_value(at(sum, "cpu_pct_max", NULL, NULL)) == 75);
+    assert_int_equal(json_integer_value(at(sum, "pss_bytes_max", NULL, NULL)), 750);
+
+    double in_buckets = 0;
+    json_t *bucket;
+    size_t i;
+    json_array_foreach(at(row, "latency_buckets", NULL, NULL), i, bucket)
+        in_buckets += json_number_value(json_array_get(bucket, 1));
+    assert_true(in_buckets == 1000);
+    json_decref(document);
+}
+
+/* Over several readings a second the figures have their ends. */
+static void test_spread(void **state)
+{
+    (void)state;
+    rows[0].usage->readings = 10;
+    rows[0].usage->parties[PARTY_TARGET].cpu_pct.min = 5;
+    json_t *series = result_series_json(&load);
+    json_t *party = at(json_array_get(series, 0), "parties", "target", NULL);
+    assert_true(json_number_value(at(party, "cpu_pct_min", NULL, NULL)) == 5);
+    assert_int_equal(json_integer_value(at(party, "rss_bytes_max", NULL, NULL)), 4096);
+    json_decref(series);
 }
 
 /* The encoded histogram is the one that was measured. */
@@ -263,6 +335,8 @@ static void test_table(void **state)
 static void test_empty(void **state)
 {
     (void)state;
+    free(rows[0].usage);
+    rows[0].usage = NULL;
     load.counts = (struct load_counts){0};
     load.quoted_rps = load.duration_s = 0;
     hist_clear(load.latency);
@@ -279,8 +353,9 @@ static void test_empty(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_schema), TEST(test_numbers), TEST(test_histogram), TEST(test_worst_verdict),
-        TEST(test_write),  TEST(test_table),   TEST(test_empty),
+        TEST(test_schema), TEST(test_numbers),   TEST(test_parties),
+        TEST(test_spread), TEST(test_histogram), TEST(test_worst_verdict),
+        TEST(test_write),  TEST(test_table),     TEST(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,26 @@ static void test_values(void **state)
     assert_string_equal(scenario.load.ramp, "");
 }
 
+/* What was published is read as figures of contestants. */
+static void test_figures(void **state)
+{
+    (void)state;
+    assert_parsed("[scenario]\nfigures = gin max_rps 40k,\n  fastapi-article mean_us 9.5\n"
+                  "[load]\npath = /x\n");
+    assert_int_equal(scenario.figure_count, 2);
+    assert_string_equal(scenario.figures[0].contestant, "gin");
+    assert_int_equal(scenario.figures[0].metric, METRIC_MAX_RPS);
+    assert_true(scenario.figures[0].value == 40000);
+    assert_string_equal(scenario.figures[1].contestant, "fastapi-article");
+    assert_int_equal(scenario.figures[1].metric, METRIC_MEAN_US);
+    assert_refused("[scenario]\nfigures = gin 40k\n",
+                   "dir/some.ini:2: figures: \"gin 40k\" is no figure: expected CONTESTANT METRIC "
+                   "VALUE, such as gin max_rps 40k");
+    assert_refused(
+        "[scenario]\nfigures = gin speed 40k\n",
+        "dir/some.ini:2: figures: \"speed\" is no metric: expected max_rps, rps or mean_us");
+}
+
 /* Every mistake is named with file and line, what was found and what was expected. */
 static void test_refused(void **state)
 {
@@ -120,7 +140,7 @@ static void test_refused(void **state)
                    "\"connections\"?");
     assert_refused("[scenario]\nzzzzzz = 5\n",
                    "dir/some.ini:2: unknown key \"zzzzzz\" in [scenario]: expected one of name, "
-                   "summary, published, services");
+                   "summary, published, figures, services");
     assert_refused("[load]\ndelay = 5ms\n",
                    "dir/some.ini:2: \"delay\" is no key of [load]: it belongs in [upstream]");
     assert_refused("[taget]\nmode = db\n",
@@ -215,20 +235,24 @@ static void test_prefixes(void **state)
         }
 }
 
-/* The built-in ones are the four published tests and say what they say. */
+/* The built-in ones are the published tests and say what they say. */
 static void test_built_in(void **state)
 {
     (void)state;
-    static const char *const names[] = {"fetch-external", "fib", "test1", "test2"};
+    static const char *const names[] = {
+        "fetch-external",   "fetch-external-ab",     "fib",   "fib-ab",       "rps-table",
+        "techempower-json", "techempower-plaintext", "test1", "test1-closed", "test2",
+        "test2-closed"};
+    enum { FILES = sizeof names / sizeof *names };
     const struct scenario_file *files = scenario_files();
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < FILES; i++) {
         assert_string_equal(files[i].name, names[i]);
         if (!scenario_load(names[i], &scenario, &failure))
             fail_msg("%s", failure.text);
         assert_string_equal(scenario.name, names[i]);
         assert_true(*scenario.summary && *scenario.published);
     }
-    assert_null(files[4].name);
+    assert_null(files[FILES].name);
 
     assert_true(scenario_load("test1", &scenario, &failure));
     assert_int_equal(scenario.target.mode, MODE_STATIC);
@@ -257,9 +281,12 @@ static void test_load(void **state)
     char path[] = "/tmp/iubench-scenario-XXXXXX";
     assert_false(scenario_load("tets1", &scenario, &failure));
     assert_int_equal(failure.exit, EXIT_USAGE);
-    assert_string_equal(failure.text,
-                        "unknown scenario \"tets1\", did you mean \"test1\"?: expected "
-                        "fetch-external, fib, test1, test2, or the path of a .ini file");
+    assert_string_equal(
+        failure.text,
+        "unknown scenario \"tets1\", did you mean \"test1\"?: expected "
+        "fetch-external, fetch-external-ab, fib, fib-ab, rps-table, techempower-json, "
+        "techempower-plaintext, test1, test1-closed, test2, test2-closed, or the path of a "
+        ".ini file");
     assert_false(scenario_load("./no-such.ini", &scenario, &failure));
     assert_non_null(strstr(failure.text, "./no-such.ini: No such file or directory"));
     assert_false(scenario_load("/tmp/", &scenario, &failure));
@@ -278,7 +305,8 @@ int main(void)
         cmocka_unit_test(test_continued), cmocka_unit_test(test_values),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_refused_values),
         cmocka_unit_test(test_hostile),   cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_built_in),  cmocka_unit_test(test_load),
+        cmocka_unit_test(test_built_in),  cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

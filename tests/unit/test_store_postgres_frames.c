@@ -30,7 +30,8 @@
 
 static struct store_insert insert_of(struct span mac, struct span firmware)
 {
-    struct store_insert i = {.mac = mac, .firmware = firmware, .created_us = 946684800000001};
+    struct store_insert i = {
+        .mac = mac, .firmware = firmware, .created_us = 946684800000001, .is_last = true};
     memcpy(i.uuid, ID, sizeof i.uuid);
     return i;
 }
@@ -65,6 +66,19 @@ static void writes_an_insert(void **state)
                       "E\0\0\0\11\0\0\0\0\0S\0\0\0\4"));
 }
 
+/* Inserts of one transaction: only the last is followed by a Sync. */
+static void writes_one_sync(void **state)
+{
+    struct store_insert i = insert_of(SPAN("AA-BB"), SPAN("1.2"));
+    (void)state;
+    i.is_last = false;
+    expect_frame(SCHEMA_ROUND1, &i,
+                 SPAN("B\0\0\0\x5b\0iubench\0\0\1\0\1\0\4\0\0\0\x24" ID "\0\0\0\5AA-BB"
+                      "\0\0\0\3"
+                      "1.2\0\0\0\10\0\0\0\0\0\0\0\1\0\1\0\1"
+                      "E\0\0\0\11\0\0\0\0\0"));
+}
+
 /* Empty texts and the longest ones. */
 static void writes_any_length(void **state)
 {
@@ -80,7 +94,7 @@ static void writes_any_length(void **state)
     free(text);
 }
 
-/* What a stream said, as a text: R a row, E an error, F a fatal one, S a sync, ! the end; and the
+/* What a stream said, as a text: R a row, N none, E an error, F a fatal one, S a sync, ! the end; and the
  * last id and state. */
 struct heard {
     char text[64];
@@ -91,8 +105,11 @@ struct heard {
 
 static bool hear(struct heard *h, const struct store_postgres_reply *r)
 {
-    static const char letters[] = {
-        [WIRE_ROW] = 'R', [WIRE_ERROR] = 'E', [WIRE_SYNC] = 'S', [WIRE_LOST] = '!'};
+    static const char letters[] = {[WIRE_ROW] = 'R',
+                                   [WIRE_NO_ROW] = 'N',
+                                   [WIRE_ERROR] = 'E',
+                                   [WIRE_SYNC] = 'S',
+                                   [WIRE_LOST] = '!'};
     if (r->kind == WIRE_NOTHING)
         return false;
     assert_true(r->kind != WIRE_OK && h->len < sizeof h->text - 1);
@@ -106,9 +123,10 @@ static bool hear(struct heard *h, const struct store_postgres_reply *r)
 
 /* Feeds `all` in pieces: the first `first` bytes, then `piece` at a time, each ending at a page that
  * may not be touched. */
-static struct heard feed(struct guard *g, struct span all, size_t first, size_t piece)
+static struct heard feed(struct guard *g, struct span all, bool is_grouped, size_t first,
+                         size_t piece)
 {
-    struct store_postgres_stream s = {0};
+    struct store_postgres_stream s = {.is_grouped = is_grouped};
     struct heard h = {.len = 0};
     size_t len = first ? first : piece;
     for (size_t at = 0; at < all.len; at += len, len = piece) {
@@ -128,21 +146,27 @@ static struct heard feed(struct guard *g, struct span all, size_t first, size_t 
 }
 
 /* The same is heard whole, byte by byte, and cut in two at each offset. */
-static struct heard expect(struct span all, const char *text)
+static struct heard expect_in(bool is_grouped, struct span all, const char *text)
 {
     struct guard g;
     guard_open(&g, all.len);
-    struct heard whole = feed(&g, all, 0, all.len);
+    struct heard whole = feed(&g, all, is_grouped, 0, all.len);
     assert_string_equal(whole.text, text);
-    assert_string_equal(feed(&g, all, 0, 1).text, text);
+    assert_string_equal(feed(&g, all, is_grouped, 0, 1).text, text);
     for (size_t cut = 1; cut < all.len; cut++) {
-        struct heard h = feed(&g, all, cut, all.len);
+        struct heard h = feed(&g, all, is_grouped, cut, all.len);
         assert_string_equal(h.text, text);
         assert_int_equal(h.id, whole.id);
         assert_string_equal(h.sqlstate, whole.sqlstate);
     }
     guard_close(&g);
     return whole;
+}
+
+/* Each insert a transaction of its own. */
+static struct heard expect(struct span all, const char *text)
+{
+    return expect_in(false, all, text);
 }
 
 /* Rows with narrow and wide ids, each done at its own sync. */
@@ -169,8 +193,39 @@ static void reads_errors(void **state)
 static void reads_no_row(void **state)
 {
     (void)state;
-    assert_string_equal(expect(SPAN(BIND_COMPLETE NO_ROW READY INSERTED), "ESRS").sqlstate,
-                        "22000");
+    expect(SPAN(BIND_COMPLETE NO_ROW READY INSERTED), "NSRS");
+}
+
+#define ONE  BIND_COMPLETE ROW_7 ONE_ROW
+#define NONE BIND_COMPLETE NO_ROW
+
+/* Several inserts before one end; an error takes the rest of them with it, wherever it comes, and a
+ * row that a trigger took does not. */
+static void reads_groups(void **state)
+{
+    static const struct {
+        struct span bytes;
+        const char *text;
+    } cases[] = {
+        {SPAN(ONE ONE ONE READY ONE READY), "RRRSRS"},
+        {SPAN(ONE REFUSED READY ONE ONE READY), "RESRRS"},
+        {SPAN(ONE BIND_COMPLETE REFUSED READY ONE READY), "RESRS"},
+        {SPAN(ONE ONE REFUSED READY ONE READY), "RRESRS"},
+        {SPAN(ONE NONE ONE NONE READY), "RNRNS"},
+        {SPAN(ONE NOTICE ONE PARAMETER READY), "RRS"},
+        {SPAN(ONE ONE ENDED), "RRF"},
+        {SPAN(REFUSED BIND_COMPLETE), "E!"},
+        {SPAN(ONE REFUSED ROW_7), "RE!"},
+        {SPAN(ONE ROW_7), "R!"},
+        {SPAN(ONE ONE_ROW), "R!"},
+        {SPAN(ONE BIND_COMPLETE READY), "R!"},
+        {SPAN(ONE BIND_COMPLETE ROW_7 READY), "RR!"},
+        {SPAN(ONE READY READY), "RS!"},
+        {SPAN(READY), "!"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_in(true, cases[i].bytes, cases[i].text);
 }
 
 /* What the server may say at any time is skipped at any time. */
@@ -259,7 +314,8 @@ static void ends_at_anything_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_an_insert),  cmocka_unit_test(writes_any_length),
+        cmocka_unit_test(writes_an_insert),  cmocka_unit_test(writes_one_sync),
+        cmocka_unit_test(reads_groups),      cmocka_unit_test(writes_any_length),
         cmocka_unit_test(reads_rows),        cmocka_unit_test(reads_errors),
         cmocka_unit_test(reads_no_row),      cmocka_unit_test(skips_what_comes_between),
         cmocka_unit_test(reads_long_errors), cmocka_unit_test(ends_at_anything_else),

@@ -19,7 +19,7 @@ static struct verdict_facts good(bool is_open)
         .is_open = is_open,
         .threads = 1,
         .connections = 64,
-        .opened_most = 64,
+        .opened = 64,
         .cpu_pct_worst_thread = 50,
         .samples = 10000,
         .quoted_due = is_open ? 10000 : 0,
@@ -93,9 +93,9 @@ static void test_send_lag(void **state)
     v.send_lag_p99_ns = 1000001;
     expect(&v, LOAD_INVALID, "sent late");
     assert_true(judged(&v).is_only_late);
-    v.opened_most = 63;
+    v.opened = 63;
     assert_false(judged(&v).is_only_late);
-    v.opened_most = 64;
+    v.opened = 64;
     v.latency_p99_ns = 200000;
     v.send_lag_p99_ns = 20000;
     expect(&v, LOAD_VALID, NULL);
@@ -108,7 +108,7 @@ static void test_connections(void **state)
 {
     struct verdict_facts v = good(true);
     (void)state;
-    v.opened_most = 63;
+    v.opened = 63;
     v.connect_errno = ECONNREFUSED;
     expect(&v, LOAD_INVALID, "only 63 of 64");
     expect(&v, LOAD_INVALID, strerror(ECONNREFUSED));

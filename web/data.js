@@ -1,0 +1,157 @@
+/* Result documents as the page needs them: one flat list of contestants, each with a label of its own
+ * and a colour that it keeps, and what can be said of them together. Any key may be missing: a run
+ * that goes on does not know it yet, a run that failed never did. */
+
+const PARTIES = ["target", "postgres", "memcached", "upstream", "client"];
+const ERRORS = {
+    timeouts: "timeouts",
+    unsent: "never sent",
+    dns: "DNS",
+    connect: "refused or unreachable",
+    reset: "reset",
+    bad_response: "bad response",
+    unexpected: "unexpected",
+    status_3xx: "status 3xx",
+    status_4xx: "status 4xx",
+    status_5xx: "status 5xx",
+};
+
+function contestantsOf(documents) {
+    const all = documents.flatMap((document) =>
+        (document.targets ?? []).map((target) => ({
+            document,
+            target,
+            rows: target.series ?? [],
+            label: target.name ?? target.url ?? "target",
+        }))
+    );
+    const add = (what) => {
+        const times = new Map();
+        for (const c of all) times.set(c.label, (times.get(c.label) ?? 0) + 1);
+        const same = all.filter((c) => times.get(c.label) > 1);
+        if (new Set(same.map(what)).size > 1) for (const c of same) c.label += " · " + what(c);
+    };
+    add((c) => c.document.scenario?.name ?? "");
+    add((c) => format.time(c.document.started));
+    all.forEach((c, i) => (c.index = i));
+    return all;
+}
+
+/* --- what a second says --- */
+
+function errorsOf(row, cause) {
+    return cause === "timeouts" || cause === "unsent" ? row[cause] : row.errors?.[cause];
+}
+
+function failuresOf(counts) {
+    return Object.keys(ERRORS).reduce((sum, cause) => sum + (errorsOf(counts, cause) ?? 0), 0);
+}
+
+/* Older results have the target's figures in the row itself. */
+function partyOf(row, party, key) {
+    const value = row.parties?.[party]?.[key];
+    if (value !== undefined && value !== null) return value;
+    if (party === "target" && key !== "pss_bytes") return row[key] ?? null;
+    return party === "client" && key === "cpu_pct" ? row.client_cpu_pct ?? null : null;
+}
+
+/* The share of shared pages where the kernel tells it, else all that is resident. */
+function memoryKey(contestants, party) {
+    const hasShare = contestants.some((c) => c.rows.some((row) => isKnown(partyOf(row, party, "pss_bytes"))));
+    return hasShare ? "pss_bytes" : "rss_bytes";
+}
+
+function highest(values) {
+    return values.reduce((most, value) => (isKnown(value) && !(value < most) ? value : most), null);
+}
+
+function memoryOf(c) {
+    const party = c.target.parties?.target;
+    return party?.pss_bytes_max ?? party?.rss_bytes_max ??
+        highest(c.rows.map((row) => partyOf(row, "target", memoryKey([c], "target"))));
+}
+
+function cpuOf(c) {
+    return c.target.parties?.target?.cpu_us_per_request ?? c.target.server_cpu_us_per_request ?? null;
+}
+
+/* --- against the offered rate --- */
+
+function median(values) {
+    const known = values.filter(isKnown).sort((a, b) => a - b);
+    if (!known.length) return null;
+    const half = known.length >> 1;
+    return known.length % 2 ? known[half] : (known[half - 1] + known[half]) / 2;
+}
+
+/* What came of each rate that was offered: [{offered, rps, p99_us, availability}], by rate. Of the
+ * seconds at one rate it is the median; the short second at the end of a run tells nothing. A search
+ * has its runs instead. */
+function curveOf(c) {
+    const probes = c.target.find_max?.probes;
+    const points = probes
+        ? probes.map((p) => ({ offered: p.rate, ...p }))
+        : c.rows
+              .filter((row) => !(row.length_s < 0.5))
+              .map((row) => ({ offered: row.target_rps ?? row.equivalent_rps, ...row }));
+    const byRate = new Map();
+    for (const point of points) {
+        if (!isKnown(point.offered) || point.offered <= 0) continue;
+        const same = byRate.get(point.offered);
+        if (same) same.push(point);
+        else byRate.set(point.offered, [point]);
+    }
+    const middle = (same, key) => median(same.map((point) => point[key]));
+    return [...byRate]
+        .sort((a, b) => a[0] - b[0])
+        .map(([offered, same]) => ({
+            offered,
+            rps: middle(same, "rps"),
+            p99_us: middle(same, "p99_us"),
+            availability: middle(same, "availability"),
+        }));
+}
+
+/* The rate up to which it kept up: as the result says, else null. */
+function kneeOf(c) {
+    const knee = c.target.find_max?.max_rps ?? c.target.held_rps;
+    return isKnown(knee) && knee > 0 ? knee : null;
+}
+
+/* The highest rate that all were offered and held, and the p99 of each at it; null when there is
+ * none. */
+function equalRate(contestants) {
+    if (contestants.length < 2) return null;
+    const curves = contestants.map(curveOf);
+    const isHeld = (c, point) => point.offered <= (kneeOf(c) ?? Infinity) * 1.001;
+    const near = (curve, rate) =>
+        curve.find((point) => Math.abs(point.offered - rate) <= 0.01 * rate && isKnown(point.p99_us));
+    const shared = curves[0]
+        .filter((point) => curves.every((curve, i) => {
+            const other = near(curve, point.offered);
+            return other && isHeld(contestants[i], other);
+        }))
+        .pop();
+    return shared && { rate: shared.offered, p99_us: curves.map((curve) => near(curve, shared.offered).p99_us) };
+}
+
+/* --- the machine --- */
+
+/* "limits.nofile" and so on with their values; lists as JSON. */
+function flattened(value, path = "", into = new Map()) {
+    if (value !== null && typeof value === "object" && !Array.isArray(value))
+        for (const [key, inner] of Object.entries(value)) flattened(inner, path ? path + "." + key : key, into);
+    else if (value !== null && value !== undefined)
+        into.set(path, typeof value === "string" ? value.replace(/\s+/g, " ") : JSON.stringify(value));
+    return into;
+}
+
+/* Rows {key, values by document, isSame}. */
+function environmentRows(documents) {
+    const each = documents.map((document) => flattened(document.environment ?? {}));
+    const keys = [...new Set(each.flatMap((known) => [...known.keys()]))];
+    return keys.map((key) => {
+        const values = each.map((known) => known.get(key) ?? null);
+        return { key, values, isSame: values.every((value) => value === values[0]) };
+    });
+}

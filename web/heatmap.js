@@ -1,0 +1,67 @@
+/* Latency over time with every request in it: a column for each second, a cell for each bucket of
+ * latency, as dark as it is full. A chart like the others, so that axes, zoom and crosshair are
+ * theirs; the cells are painted below its line, which is the p99. */
+
+const HEAT_STEPS = 16;
+
+function bucketsOf(row) {
+    return Array.isArray(row.latency_buckets) ? row.latency_buckets : [];
+}
+
+/* Four buckets a doubling: where one begins follows from where it ends. */
+function lowerEdge(upper) {
+    return upper / Math.SQRT2 ** 0.5;
+}
+
+function heatStyle(panel) {
+    return {
+        format: format.latency,
+        isLog: true,
+        range: () => panel.edges,
+        below: (context, area, graph) => paintCells(context, graph, panel.heat),
+    };
+}
+
+/* Of several contestants one is shown; the others by its switch. */
+function heatLines(panel, contestants) {
+    const known = contestants.filter((c) => c.rows.some((row) => bucketsOf(row).length));
+    if (!known.length) return null;
+    panel.offer(known.map((c) => ({ id: c.label, label: c.label })));
+    panel.heat = known.find((c) => c.label === panel.chosen) ?? known[0];
+    const uppers = panel.heat.rows.flatMap((row) => bucketsOf(row).map(([upper]) => upper));
+    const lowest = uppers.reduce((a, b) => Math.min(a, b)), highest = uppers.reduce((a, b) => Math.max(a, b));
+    panel.edges = [lowerEdge(lowest), highest];
+    const x = secondsOf(contestants);
+    const values = byX(panel.heat.rows, x, (row) => row.t).map((row) => row?.p99_us ?? null);
+    return { x, lines: [{ label: "p99", colour: "heat-line", isFaint: true, values }], extent: extentOf(x, true) };
+}
+
+/* From the faintest to the fullest, through a colour between, as `r, g, b`. */
+function heatPalette() {
+    const stops = ["heat-low", "heat-middle", "heat-high"].map((name) => colour(name).match(/[\d.]+/g).map(Number));
+    return Array.from({ length: HEAT_STEPS }, (_, step) => {
+        const at = (step / (HEAT_STEPS - 1)) * 2, from = stops[Math.min(Math.floor(at), 1)], to = stops[Math.floor(at) + 1] ?? stops[2];
+        const share = Math.min(at - Math.min(Math.floor(at), 1), 1);
+        return `rgb(${[0, 1, 2].map((i) => Math.round(from[i] + (to[i] - from[i]) * share)).join(" ")})`;
+    });
+}
+
+/* Few of many must still be seen: the eye is given a root, not the share. */
+function paintCells(context, graph, contestant) {
+    const palette = heatPalette();
+    const most = contestant.rows.reduce((m, row) => bucketsOf(row).reduce((n, [, count]) => Math.max(n, count), m), 1);
+    const tops = new Map();
+    const pixel = (us) => {
+        if (!tops.has(us)) tops.set(us, graph.toDomYCoord(us));
+        return tops.get(us);
+    };
+    for (const row of contestant.rows) {
+        const left = graph.toDomXCoord(row.t - 0.5), width = graph.toDomXCoord(row.t + 0.5) - left;
+        for (const [upper, count] of bucketsOf(row)) {
+            if (!(count > 0)) continue;
+            const top = pixel(upper);
+            context.fillStyle = palette[Math.round((count / most) ** 0.4 * (HEAT_STEPS - 1))];
+            context.fillRect(left, top, Math.max(width, 1) + 0.3, pixel(lowerEdge(upper)) - top + 0.3);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+/* What stands above the panels and below them: what was measured, whether it may be believed, the
+ * contestants beside one another, the machine, and the command that does it again. Texts of a result
+ * are only ever set as text. */
+
+const VERDICTS = {
+    VALID: { sign: "✓", text: "Nothing was found that speaks against these numbers." },
+    SUSPECT: { sign: "!", text: "Something must be known before these numbers are believed." },
+    INVALID: { sign: "✕", text: "These numbers are wrong." },
+};
+const MODELS = { closed: "closed loop", constant: "constant rate", ramp: "ramp", stages: "stages", clients: "clients ramp" };
+
+function byId(id) {
+    return document.getElementById(id);
+}
+
+function joined(parts) {
+    return parts.filter(Boolean).join(" · ");
+}
+
+function distinct(values) {
+    return [...new Set(values.filter((value) => value !== null && value !== undefined && value !== ""))];
+}
+
+/* --- what was measured --- */
+
+function pathOf(url) {
+    return String(url ?? "").replace(/^[a-z]+:\/\/[^/]*/, "") || "/";
+}
+
+function loadText(target) {
+    return joined([
+        target.method && `${target.method} ${pathOf(target.url)}`,
+        (MODELS[target.model] ?? target.model) + (target.arrivals === "poisson" ? ", poisson" : ""),
+        isKnown(target.duration_s) && format.seconds(target.duration_s),
+    ]);
+}
+
+function showMeasured(documents, contestants) {
+    const names = distinct(documents.map((d) => d.scenario?.name));
+    const first = documents[0] ?? {}, environment = first.environment ?? {};
+    const title = names.join(", ") || "iubench";
+    document.title = title + " · iubench";
+    byId("measured").replaceChildren(
+        element("p", { className: "brand", textContent: joined(distinct(documents.map((d) => d.iubench)).map((v) => "iubench " + v)) }),
+        element("h1", { textContent: title }),
+        ...distinct(contestants.map((c) => loadText(c.target))).map((text) => element("p", { textContent: text })),
+        element("p", {
+            className: "quiet",
+            textContent: joined([
+                documents.length > 1 ? documents.length + " results" : first.started && format.time(first.started),
+                environment.cpu_model,
+                isKnown(environment.cores) && environment.cores + (environment.cores === 1 ? " core" : " cores"),
+                environment.kernel && "Linux " + environment.kernel,
+                first.client?.connections && first.client.connections + " connections",
+            ]),
+        })
+    );
+}
+
+/* --- may it be believed --- */
+
+function documentLabel(d) {
+    return joined([d.scenario?.name, format.time(d.started)]);
+}
+
+function verdictBlock(d, isOneOfMany) {
+    const status = d.verdict?.status;
+    if (!(status in VERDICTS)) return null;
+    const reasons = [...(d.verdict.reasons ?? [])];
+    if (d.interrupted) reasons.push("The run was interrupted; this is what there was.");
+    return element("div", { className: "verdict " + status.toLowerCase() },
+        element("p", { className: "word" },
+            element("span", { className: "sign", textContent: VERDICTS[status].sign, "aria-hidden": "true" }), status),
+        element("div", {},
+            isOneOfMany ? element("p", { className: "quiet", textContent: documentLabel(d) }) : null,
+            reasons.length
+                ? element("ul", {}, ...reasons.map((reason) => element("li", { textContent: reason })))
+                : element("p", { textContent: VERDICTS[status].text })));
+}
+
+function showVerdict(documents) {
+    byId("verdict").replaceChildren(
+        ...documents.map((d) => verdictBlock(d, documents.length > 1)).filter(Boolean));
+}
+
+/* --- the figures of one contestant --- */
+
+function tile(value, label, note) {
+    return element("div", { className: "tile" },
+        element("p", { className: "label", textContent: label }),
+        element("p", { className: "value", textContent: value }),
+        element("p", { className: "quiet", textContent: note || "\u00a0" }));
+}
+
+function heldText(c) {
+    const { target } = c;
+    if (isKnown(target.find_max?.max_rps)) return "highest rate that holds the objective";
+    if (!isKnown(target.held_rps)) return isKnown(target.target_rps) ? `of ${format.rate(target.target_rps)} wanted` : "";
+    return target.held_rps > 0 ? "the highest rate that was held" : "no rate was held";
+}
+
+function answeredText(requests) {
+    if (!requests) return "";
+    return requests.sent === 0 ? "no request was sent"
+        : `${format.count(requests.ok)} of ${format.count(requests.scheduled ?? requests.sent)} requests`;
+}
+
+function tilesOf(c) {
+    const { target } = c, latency = target.latency_us ?? {};
+    const isMeasured = latency.count !== 0;
+    return [
+        tile(format.rate(target.rps), "requests per second", heldText(c)),
+        tile(isMeasured ? format.latency(latency.p99) : DASH, "p99 latency",
+            isMeasured ? `p50 ${format.latency(latency.p50)}, max ${format.latency(latency.max)}` : "nothing was measured"),
+        tile(target.requests?.sent === 0 ? DASH : format.share(target.availability), "availability", answeredText(target.requests)),
+        tile(format.latency(cpuOf(c)), "server CPU per request", isKnown(cpuOf(c)) ? "" : "the target's process is not known"),
+    ];
+}
+
+/* While a run goes on: its last second. */
+function liveTilesOf(c) {
+    const row = c.rows[c.rows.length - 1];
+    if (!row) return [tile(DASH, "requests per second", "no second has passed yet")];
+    const wanted = row.target_rps ?? row.equivalent_rps;
+    return [
+        tile(format.rate(row.rps), "requests per second, now", isKnown(wanted) ? `of ${format.rate(wanted)} wanted` : ""),
+        tile(format.latency(row.p99_us), "p99 latency, now", `p50 ${format.latency(row.p50_us)}`),
+        tile(format.share(row.availability), "availability, now",
+            failuresOf(row) ? format.count(failuresOf(row)) + " failed in this second" : ""),
+        tile(format.percent(partyOf(row, "target", "cpu_pct")), "target CPU, now",
+            `client ${format.percent(partyOf(row, "client", "cpu_pct"))}`),
+    ];
+}
+
+function showFigures(contestants, isLive) {
+    const current = isLive ? contestants[contestants.length - 1] : contestants.length === 1 ? contestants[0] : null;
+    byId("figures").replaceChildren(...(!current ? [] : isLive ? liveTilesOf(current) : tilesOf(current)));
+}
+
+/* --- the contestants beside one another --- */
+
+function failuresText(requests) {
+    if (!requests) return DASH;
+    const causes = Object.entries(ERRORS)
+        .map(([cause, label]) => [errorsOf(requests, cause), label])
+        .concat([[requests.unfinished, "unfinished"]])
+        .filter(([count]) => count > 0);
+    return causes.map(([count, label]) => `${format.count(count)} ${label}`).join(", ") || "none";
+}
+
+function lastSecond(c) {
+    return c.rows.length ? c.rows[c.rows.length - 1].t : 0;
+}
+
+/* What a reader of its line must know, "" if nothing. */
+function noteOf(c, contestants) {
+    const { requests } = c.target;
+    const longest = Math.max(...contestants.filter((o) => o.document === c.document).map(lastSecond));
+    return joined([
+        requests?.sent === 0 && "no request was sent",
+        requests?.sent > 0 && requests.ok === 0 && "no request succeeded",
+        requests && !c.document.live && lastSecond(c) < longest - 1 && `ends after ${format.seconds(lastSecond(c))} of ${format.seconds(longest)}`,
+        requests && c.rows.length === 0 && "no second was recorded",
+    ]);
+}
+
+function verdictWord(c) {
+    const status = c.target.verdict?.status;
+    if (!(status in VERDICTS)) return DASH;
+    return element("span", { className: "mark " + status.toLowerCase(), textContent: status });
+}
+
+/* Columns {head, note, of: contestant => text or node, isText}. */
+function columnsOf(contestants) {
+    const equal = equalRate(contestants);
+    const p99 = (c) => (equal ? equal.p99_us[contestants.indexOf(c)]
+        : c.target.latency_us?.count === 0 ? null : c.target.latency_us?.p99);
+    const p99Note = equal ? `at ${format.rate(equal.rate)}/s`
+        : contestants.length > 1 ? "each at its own rate" : "";
+    const isHeld = contestants.some((c) => kneeOf(c) !== null || isKnown(c.target.held_rps));
+    return [
+        { head: "Verdict", of: verdictWord, isText: true },
+        { head: isHeld ? "Held rate" : "Rate", note: "requests/s", of: (c) => format.rate(kneeOf(c) ?? c.target.held_rps ?? c.target.rps) },
+        { head: "p99", note: p99Note, of: (c) => format.latency(p99(c)) },
+        { head: "CPU", note: "per request", of: (c) => format.latency(cpuOf(c)) },
+        { head: "Memory", note: "at most", of: (c) => format.bytes(memoryOf(c)) },
+        { head: "Availability", of: (c) => (c.target.requests?.sent === 0 ? DASH : format.share(c.target.availability)) },
+        { head: "Failures", of: (c) => failuresText(c.target.requests), isText: true },
+    ];
+}
+
+function contestantRow(c, contestants, columns) {
+    const swatch = element("i", { className: "swatch" });
+    swatch.style.setProperty("--line", `var(--c${c.index % 8})`);
+    const note = noteOf(c, contestants);
+    return element("tr", {},
+        element("th", { scope: "row" },
+            element("span", { className: "name" }, contestants.length > 1 ? swatch : null, c.label),
+            note ? element("small", { className: "note", textContent: note }) : null),
+        ...columns.map((column) => {
+            const cell = element("td", { className: column.isText ? "text" : "", "data-head": joined([column.head, column.note]) });
+            cell.append(column.of(c));
+            return cell;
+        }));
+}
+
+function publishedBlock(contestants) {
+    const texts = distinct(contestants.map((c) => c.target.published));
+    if (!texts.length) return null;
+    return element("aside", { className: "published" },
+        element("h3", { textContent: "Published" }),
+        ...texts.map((text) => element("p", { textContent: typeof text === "string" ? text : JSON.stringify(text) })));
+}
+
+function showContestants(contestants, isLive) {
+    const columns = columnsOf(contestants);
+    const isTable = contestants.length > 0 && !(isLive && contestants.length === 1);
+    const table = isTable && element("div", { className: "table" },
+        element("table", {},
+            element("thead", {}, element("tr", {},
+                element("th", { scope: "col", textContent: contestants.length > 1 ? "Contestant" : "Target" }),
+                ...columns.map((column) => element("th", { scope: "col", className: column.isText ? "text" : "" },
+                    column.head, column.note ? element("small", { textContent: column.note }) : null)))),
+            element("tbody", {}, ...contestants.map((c) => contestantRow(c, contestants, columns)))));
+    byId("contestants").replaceChildren(...[table, publishedBlock(contestants)].filter(Boolean));
+}
+
+/* --- the machine, and once more --- */
+
+function showEnvironment(documents) {
+    const rows = environmentRows(documents);
+    const others = rows.filter((row) => !row.isSame);
+    const isMany = documents.length > 1;
+    byId("environment").replaceChildren(...(!rows.length ? [] : [
+        element("h2", { textContent: "Environment" }),
+        isMany ? element("p", {
+            className: others.length ? "differences" : "quiet",
+            textContent: others.length
+                ? "These results were not made under the same conditions: " + others.map((row) => row.key).join(", ") + "."
+                : "The same for all results.",
+        }) : null,
+        element("div", { className: "table" }, element("table", { className: "environment" },
+            isMany ? element("thead", {}, element("tr", {}, element("th"),
+                ...documents.map((d) => element("th", { scope: "col", className: "text", textContent: documentLabel(d) })))) : null,
+            element("tbody", {}, ...others.concat(rows.filter((row) => row.isSame)).map((row) =>
+                element("tr", { className: row.isSame ? "" : "differs" },
+                    element("th", { scope: "row", textContent: row.key }),
+                    ...row.values.map((value) => element("td", { className: "text", textContent: value ?? DASH }))))))),
+    ].filter(Boolean)));
+}
+
+function showCommand(documents) {
+    const commands = distinct(documents.map((d) => (d.command ?? []).map(format.shell).join(" ")));
+    byId("command").replaceChildren(...(!commands.length ? [] : [
+        element("h2", { textContent: "To do it again" }),
+        ...commands.map((command) => element("pre", { tabIndex: 0, textContent: command })),
+    ]));
+}
