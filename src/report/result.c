@@ -273,12 +273,26 @@ static json_t *text_or_null(const char *text)
     return text ? json_string(text) : json_null();
 }
 
+static json_t *figures_json(const struct result *r)
+{
+    json_t *to = json_array();
+    for (unsigned i = 0; i < r->figure_count; i++) {
+        const struct result_figure *figure = &r->figures[i];
+        CHECK(json_array_append_new(to, json_pack("{s:s, s:s, s:f}", "contestant",
+                                                  figure->contestant, "metric", figure->metric,
+                                                  "value", figure->value)) == 0);
+    }
+    return to;
+}
+
 static json_t *scenario_json(const struct result *r)
 {
     const struct load_result *first = r->target_count ? r->targets[0].load : NULL;
     json_t *to = json_object();
     put(to, "name", json_string(r->scenario));
     put(to, "load_model", first ? json_string(first->is_open ? "open" : "closed") : json_null());
+    put(to, "published", text_or_null(r->published));
+    put(to, "figures", figures_json(r));
     put(to, "services", text_or_null(r->services));
     put(to, "store", text_or_null(r->store));
     put(to, "cache", text_or_null(r->cache));

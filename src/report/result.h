@@ -19,10 +19,20 @@ struct result_target {
     const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
+/* What somebody published of a contestant. */
+struct result_figure {
+    char contestant[32];
+    const char *metric; /* "max_rps", "rps", "mean_us" */
+    double value;
+};
+
 struct result {
     int argc;
-    char **argv;               /* the command line */
-    const char *scenario;      /* "test2"; "load" for plain loads */
+    char **argv;           /* the command line */
+    const char *scenario;  /* "test2"; "load" for plain loads */
+    const char *published; /* the scenario's words about it; NULL: none */
+    const struct result_figure *figures;
+    unsigned figure_count;
     const char *services;      /* "managed", "external", "embedded", "none" */
     const char *store, *cache; /* as storage_store_text(); NULL: not ours */
     uint32_t
