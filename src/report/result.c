@@ -214,6 +214,7 @@ json_t *result_known_json(const struct result_target *t)
     const struct load_result *r = t->load;
     json_t *to = json_object();
     put(to, "name", json_string(t->name));
+    put(to, "repeat", t->repeat ? json_integer(t->repeat) : json_null());
     put(to, "url", json_string(r->url));
     put(to, "method", json_string(r->method));
     put(to, "model", json_string(r->model));
@@ -343,6 +344,27 @@ static json_t *overall_verdict(const struct result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
 }
 
+static json_t *races_json(const struct result_races *r)
+{
+    if (!r->repeats)
+        return json_null();
+    json_t *to = json_object(), *failures = json_array();
+    for (unsigned i = 0; i < r->failure_count; i++) {
+        const struct result_failure *one = &r->failures[i];
+        json_t *failure = json_object();
+        put(failure, "name", json_string(one->name));
+        put(failure, "repeat", one->repeat ? json_integer(one->repeat) : json_null());
+        put(failure, "skipped", json_boolean(one->is_skipped));
+        put(failure, "reason", json_string(one->reason));
+        CHECK(json_array_append_new(failures, failure) == 0);
+    }
+    put(to, "repeats", json_integer(r->repeats));
+    put(to, "order_seed", json_integer(r->order_seed));
+    put(to, "warmup_s", json_real((double)r->warmup_ns / NS_PER_S));
+    put(to, "failures", failures);
+    return to;
+}
+
 json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
@@ -365,6 +387,7 @@ json_t *result_json(const struct result *r)
     json_t *to = result_head_json(r), *targets = json_array();
     for (unsigned i = 0; i < r->target_count; i++)
         CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
+    put(to, "races", races_json(&r->races));
     put(to, "targets", targets);
     put(to, "client", client_json(r));
     put(to, "verdict", overall_verdict(r));
