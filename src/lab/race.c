@@ -62,9 +62,9 @@ static bool take_url(struct turn *t, struct fail *f)
 
 /* How the contestant of `e` is started; `log` must outlive it. */
 static struct contestant_config contestant_config(const struct entrant *e, struct venue *s,
-                                                  char log[VENUE_FOLDER_BYTES + 80])
+                                                  char log[FOLDER_BYTES + 80])
 {
-    snprintf(log, VENUE_FOLDER_BYTES + 80, "%s/%s.log", s->folder, e->name);
+    snprintf(log, FOLDER_BYTES + 80, "%s/%s.log", s->folder, e->name);
     return (struct contestant_config){
         .file = e->file,
         .places = venue_places(s),
@@ -77,7 +77,7 @@ static struct contestant_config contestant_config(const struct entrant *e, struc
 
 static bool start_file(struct turn *t, struct fail *f)
 {
-    char log[VENUE_FOLDER_BYTES + 80];
+    char log[FOLDER_BYTES + 80];
     struct contestant_config config = contestant_config(t->race->entrant, t->venue, log);
     t->has_child = contestant_start(t->venue->contestants, &config, f);
     if (!t->has_child)
@@ -91,7 +91,7 @@ static bool start_file(struct turn *t, struct fail *f)
 
 bool race_set_up(const struct entrant *e, struct venue *s, struct fail *f)
 {
-    char log[VENUE_FOLDER_BYTES + 80];
+    char log[FOLDER_BYTES + 80];
     if (e->kind != ENTRANT_FILE)
         return true;
     struct contestant_config config = contestant_config(e, s, log);
