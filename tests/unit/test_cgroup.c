@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "lab/cgroup.h"
+#include "base/cgroup.h"
 #include "lib/fakeroot.h"
 
 /* Version 2: the tightest limit on the way to the root counts. */
