@@ -7,22 +7,24 @@ import shutil
 
 import pytest
 
-REFRESH = "redraw(true);"
-PANELS = REFRESH + """
-return Object.fromEntries([...panels].map(([id, panel]) => [id, panel.root.hidden ? null : {
+PANELS = """
+redraw(true);
+return [...panels].map(([id, panel]) => [id, panel.root.hidden ? null : {
     x: panel.chart.x,
-    lines: Object.fromEntries(panel.chart.lines.map((line, i) =>
-        [line.label, panel.chart.x.map((_, row) => panel.chart.graph.getValue(row, i + 1))])),
+    lines: panel.chart.lines.map((line, i) =>
+        [line.label, panel.chart.x.map((_, row) => panel.chart.graph.getValue(row, i + 1))]),
     colours: panel.chart.lines.map((line) => line.colour),
-    paint: painted(panel.chart.canvas),
-}]));
-function painted(canvas) {
-    const [one] = canvas.querySelectorAll("canvas");
-    const { data } = one.getContext("2d").getImageData(0, 0, one.width, one.height);
-    let count = 0;
-    for (let i = 3; i < data.length; i += 4) count += data[i] > 0;
-    return count;
-}"""
+}]);"""
+PAINT = """
+redraw(true);
+return [...panels].filter(([, panel]) => !panel.root.hidden).map(([id, panel]) => {
+    const [drawn] = panel.chart.canvas.querySelectorAll("canvas");
+    const copy = document.createElement("canvas");
+    Object.assign(copy, { width: drawn.width, height: drawn.height });
+    const context = copy.getContext("2d", { willReadFrequently: true });
+    context.drawImage(drawn, 0, 0);
+    return [id, context.getImageData(0, 0, copy.width, copy.height).data.filter((v, i) => i % 4 === 3 && v).length];
+});"""
 
 
 class Browser:
@@ -34,7 +36,7 @@ class Browser:
     def open(self, url):
         self.media()
         self.size(1280, 900)
-        self.driver.get(str(url) if "://" in str(url) else f"file://{url}")
+        self.driver.get(f"file://{url}" if str(url).startswith("/") else url)
 
     def media(self, scheme="light"):
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
@@ -46,7 +48,11 @@ class Browser:
 
     def panels(self):
         """By name: None if it is not shown, else x and the values of each line, as they are drawn."""
-        return self.run(PANELS)
+        return {name: panel and {**panel, "lines": dict(panel["lines"])} for name, panel in self.run(PANELS)}
+
+    def paint(self):
+        """How many pixels of each panel have something on them."""
+        return dict(self.run(PAINT))
 
     def text(self, selector="body"):
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector) \

@@ -22,7 +22,7 @@ def write(tmp_path):
         for i, document in enumerate(documents):
             paths.append(str(tmp_path / f"{i}.json"))
             with open(paths[-1], "w", encoding="utf-8") as to:
-                json.dump(document, to)
+                to.write(json.dumps(document))
         return paths
 
     return put
