@@ -176,6 +176,19 @@ def test_several_results(show):
         ["6.1.0", "6.2.0"]
 
 
+def test_repeats(show):
+    """Repeats of one contestant are lines of one colour; what failed is said with the verdict."""
+    targets = [results.target(name, 5 + repeat) for repeat in (1, 2) for name in ("a", "b")]
+    for i, target in enumerate(targets):
+        target["repeat"] = 1 + i // 2
+    page = show(results.result(*targets, races={"repeats": 2, "failures": [
+        {"name": "c", "repeat": None, "skipped": True, "reason": "no Go here"}]}))
+    rate = page.panels()["rate"]
+    assert rate["colours"][:4] == ["c0", "c1", "c0", "c1"]
+    assert [cells[0] for cells in page.cells()] == ["a #1", "b #1", "a #2", "b #2"]
+    assert "c was left out: no Go here" in page.text("#verdict")
+
+
 def test_search(show):
     """The runs of --find-max are the curve, and the rate it found is the knee."""
     probes = [{"rate": rate, "rps": rate * 0.99, "p99_us": rate / 10, "availability": 1.0, "held": rate < 4000}
