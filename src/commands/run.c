@@ -50,7 +50,36 @@ static const struct option_row run_options[] = {
      .kind = OPTION_TEXTS,
      .at = AT(targets),
      .metavar = "NAME|URL",
-     .help = "load this instead of our own target; may be repeated, \"iubench\" is our own"},
+     .help = "load this instead of our own target: a service that runs, by its URL; one of "
+             "contestants/, by its name; one by its target file; \"iubench\" is our own; may be "
+             "repeated"},
+    {.name = "repeat",
+     .kind = OPTION_COUNT,
+     .at = AT(repeat),
+     .metavar = "N",
+     .min = 1,
+     .max = 1000,
+     .help = "races of each target, which is restarted for each; in an order and then in its "
+             "reverse, in turn (1)"},
+    {.name = "order-seed",
+     .kind = OPTION_COUNT,
+     .at = AT(order_seed),
+     .metavar = "N",
+     .max = UINT32_MAX,
+     .help = "of the order of targets (drawn, and printed)"},
+    {.name = "warmup",
+     .kind = OPTION_DURATION,
+     .at = AT(warmup_ns),
+     .metavar = "DURATION",
+     .help = "the scenario's requests in a closed loop of a few connections before each race, not "
+             "counted (2s where targets are compared, else none)",
+     .was_set_at = AT(warmup_was_set)},
+    {.name = "workers",
+     .kind = OPTION_COUNT,
+     .at = AT(workers),
+     .metavar = "N",
+     .max = 1024,
+     .help = "processes of a target that runs several (the scenario's number, else a core each)"},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
@@ -88,7 +117,7 @@ static bool run_one(const struct command *command, int argc, char **argv, const 
     if (!scenario_load(name, &scenario, f))
         return false;
     struct run_command c = {
-        .run = {.pin = "auto", .stop = stop, .argc = argc + 2, .argv = argv - 2},
+        .run = {.pin = "auto", .repeat = 1, .stop = stop, .argc = argc + 2, .argv = argv - 2},
         .load = scenario.load,
         .storage = scenario.target.storage,
     };

@@ -105,6 +105,15 @@ static bool set_figures(struct scenario *s, const char *value, struct fail *f)
     return true;
 }
 
+static bool set_workers(struct scenario *s, const char *value, struct fail *f)
+{
+    uint64_t workers;
+    if (!units_count(value, 1, 1024, &workers, f))
+        return false;
+    s->workers = (uint32_t)workers;
+    return true;
+}
+
 static bool set_path(struct scenario *s, const char *value, struct fail *f)
 {
     char shown[SHOWN_BYTES];
@@ -148,9 +157,13 @@ static const struct option_table upstream_tables[] = {{upstream_options, 0}, {0}
 static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
 static const struct own_key no_keys[] = {{0}};
-static const struct own_key scenario_keys[] = {
-    {"name", set_name},       {"summary", set_summary},   {"published", set_published},
-    {"figures", set_figures}, {"services", set_services}, {0}};
+static const struct own_key scenario_keys[] = {{"name", set_name},
+                                               {"summary", set_summary},
+                                               {"published", set_published},
+                                               {"figures", set_figures},
+                                               {"services", set_services},
+                                               {"workers", set_workers},
+                                               {0}};
 static const struct own_key load_keys[] = {{"path", set_path}, {0}};
 
 static const struct section sections[] = {

@@ -1,6 +1,7 @@
 /* Scenario files: INI, one scenario each. Sections name the parties, keys are the long names of
  * their commands' options:
  *   [scenario]  name, summary, published (text shown beside the result), figures, services
+ *               and workers (processes of a contestant that has several)
  *   [target]    mode, threads, ... of `serve`
  *   [upstream]  delay, ... of `upstream`
  *   [load]      path, connections, rps-ramp, method, body, ... of `load`
@@ -31,7 +32,8 @@ struct scenario {
     struct result_figure figures[SCENARIO_FIGURES_MAX]; /* that were published */
     unsigned figure_count;
     bool wants_postgres, wants_memcached;
-    char path[256]; /* of the request, "/api/devices" */
+    uint32_t workers; /* processes of a contestant that has several; 0: a core each */
+    char path[256];   /* of the request, "/api/devices" */
     struct target_config target;
     struct upstream_config upstream;
     struct load_config load;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "report/environment.h"
 #include "report/file.h"
+#include "report/merge.h"
 #include "report/json_priv.h"
 #include "report/usage.h"
 #include "version.h"
@@ -75,6 +76,22 @@ static json_t *latency_buckets_json(const struct load_second *s)
                                         json_pack("[o, o]", microseconds(hist_coarse_upper_ns(i)),
                                                   count(s->latency_buckets[i]))) == 0);
     return buckets;
+}
+
+/* Of all requests; on a ramp those of the held step, which the percentiles are quoted from, stand
+ * beside them, so that shards can be merged. */
+static json_t *histograms_json(const struct load_result *r)
+{
+    json_t *to = json_object();
+    put(to, "unit", json_string("ns"));
+    put(to, "latency", histogram_json(r->latency));
+    put(to, "service_time", histogram_json(r->service));
+    put(to, "send_lag", histogram_json(r->send_lag));
+    if (r->quoted_latency != r->latency) {
+        put(to, "held_latency", histogram_json(r->quoted_latency));
+        put(to, "held_service_time", histogram_json(r->quoted_service));
+    }
+    return to;
 }
 
 static void put_storage(json_t *row, const struct load_second *s)
@@ -214,6 +231,7 @@ json_t *result_known_json(const struct result_target *t)
     const struct load_result *r = t->load;
     json_t *to = json_object();
     put(to, "name", json_string(t->name));
+    put(to, "repeat", t->repeat ? json_integer(t->repeat) : json_null());
     put(to, "url", json_string(r->url));
     put(to, "method", json_string(r->method));
     put(to, "model", json_string(r->model));
@@ -243,9 +261,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "latency_us", distribution_json(r->quoted_latency));
     put(to, "service_time_us", distribution_json(r->quoted_service));
     put(to, "send_lag_us", distribution_json(r->send_lag));
-    put(to, "histograms",
-        json_pack("{s:s, s:o, s:o}", "unit", "ns", "latency", histogram_json(r->latency),
-                  "service_time", histogram_json(r->service)));
+    put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
     put(to, "verdict", verdict_json(r));
@@ -343,6 +359,27 @@ static json_t *overall_verdict(const struct result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
 }
 
+static json_t *races_json(const struct result_races *r)
+{
+    if (!r->repeats)
+        return json_null();
+    json_t *to = json_object(), *failures = json_array();
+    for (unsigned i = 0; i < r->failure_count; i++) {
+        const struct result_failure *one = &r->failures[i];
+        json_t *failure = json_object();
+        put(failure, "name", json_string(one->name));
+        put(failure, "repeat", one->repeat ? json_integer(one->repeat) : json_null());
+        put(failure, "skipped", json_boolean(one->is_skipped));
+        put(failure, "reason", json_string(one->reason));
+        CHECK(json_array_append_new(failures, failure) == 0);
+    }
+    put(to, "repeats", json_integer(r->repeats));
+    put(to, "order_seed", json_integer(r->order_seed));
+    put(to, "warmup_s", json_real((double)r->warmup_ns / NS_PER_S));
+    put(to, "failures", failures);
+    return to;
+}
+
 json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
@@ -357,6 +394,8 @@ json_t *result_head_json(const struct result *r)
     put(to, "interrupted", json_boolean(r->is_interrupted));
     put(to, "environment", environment);
     put(to, "scenario", scenario_json(r));
+    if (r->target_count && r->targets[0].load->shard.shard.is_given)
+        put(to, "shard", merge_shard_json(r->targets[0].load));
     return to;
 }
 
@@ -365,6 +404,7 @@ json_t *result_json(const struct result *r)
     json_t *to = result_head_json(r), *targets = json_array();
     for (unsigned i = 0; i < r->target_count; i++)
         CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
+    put(to, "races", races_json(&r->races));
     put(to, "targets", targets);
     put(to, "client", client_json(r));
     put(to, "verdict", overall_verdict(r));
@@ -387,12 +427,19 @@ static bool dump(FILE *to, const void *document)
            fputc('\n', to) != EOF && fflush(to) == 0;
 }
 
+bool result_save(json_t *document, const char *path, struct fail *f)
+{
+    bool is_good = path ? file_write(path, dump, document, f) : dump(stdout, document);
+    int why = errno;
+    json_decref(document);
+    if (!is_good && !path)
+        fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(why));
+    return is_good;
+}
+
 bool result_write(const struct result *r, const char *path, struct fail *f)
 {
-    json_t *document = result_json(r);
-    bool is_good = file_write(path, dump, document, f);
-    json_decref(document);
-    return is_good;
+    return result_save(result_json(r), path, f);
 }
 
 bool result_dump(const struct result *r, FILE *to, struct fail *f)

@@ -15,6 +15,7 @@
 /* One contestant's part, and what only the one who ran it knows. */
 struct result_target {
     const char *name;
+    unsigned repeat; /* which of its races, from 1; 0: there is but one */
     const struct load_result *load;
     const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
@@ -24,6 +25,22 @@ struct result_figure {
     char contestant[32];
     const char *metric; /* "max_rps", "rps", "mean_us" */
     double value;
+};
+
+/* A race that gave no numbers, or should not have. */
+struct result_failure {
+    const char *name;
+    unsigned repeat; /* 0: before the first race */
+    bool is_skipped; /* this machine lacks what it needs */
+    char reason[1024];
+};
+
+/* How the races of a run were made; zeroed: there was none. */
+struct result_races {
+    uint32_t repeats, order_seed;
+    uint64_t warmup_ns;
+    const struct result_failure *failures;
+    unsigned failure_count;
 };
 
 struct result {
@@ -40,8 +57,9 @@ struct result {
                           PostgreSQL */
     const char *pinning; /* "target 0, client 1, services unpinned"; NULL: not pinned */
     bool is_interrupted;
-    const struct result_target *targets;
+    const struct result_target *targets; /* in the order in which they raced */
     unsigned target_count;
+    struct result_races races;
 };
 
 /* The document; freed with json_decref(). */
@@ -60,6 +78,9 @@ json_t *result_row_json(const struct load_result *r, const struct load_second *s
 /* JSON in one line, its numbers with the digits that they have in a result; releases `document`. Freed
  * with free(3). */
 char *result_text(json_t *document);
+
+/* Writes a document to `path`, as file_write(), or to standard output (NULL), and releases it. */
+bool result_save(json_t *document, const char *path, struct fail *f) MUST_USE;
 
 /* Writes the document to `path`, as file_write(); to a stream that is open. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
