@@ -192,7 +192,8 @@ def test_several_contestants(live, target):
     with shown.watch() as viewer:
         events = viewer.events()
     targets, _, final = follow(events)
-    assert [one["name"] for one in targets] == ["iubench", target.url]
+    assert {one["name"] for one in targets} == {"iubench", target.url}
+    assert [one["repeat"] for one in targets] == [1, 1]
     assert_same(targets, final)
     assert final == shown.result()
     assert [data["index"] for name, data in events if name == "target"][-1] == 1
