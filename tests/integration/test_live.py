@@ -277,6 +277,19 @@ def test_viewers_are_bounded(live, target):
     assert shown.result((130,))["interrupted"] is True
 
 
+def test_an_interrupted_run_is_shown_to_its_end(live):
+    shown = live("run", "test1", "-d", "30s")
+    with shown.watch() as viewer:
+        events = [viewer.event()]
+        while events[-1][0] != "second":
+            events.append(viewer.event())
+        shown.process.send_signal(signal.SIGINT)
+        targets, _, final = follow(events + viewer.events())
+    assert final["interrupted"] is True
+    assert_same(targets, final)
+    assert shown.result((130,)) == final
+
+
 def test_viewers_that_come_and_go(live, target):
     """Reset, half closed, cut off in the middle of a request; and nothing is left of them."""
     shown = live("load", "-c", "1", "-d", "3s", target.url + "/json")
