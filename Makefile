@@ -128,8 +128,8 @@ $(B)/%.o: %.S
 	@grep -o '"[^"]*"' $< | tr -d '"' | sort -u | while read -r f; do \
 		if [ -f "$$f" ]; then printf '%s: %s\n%s:\n' $@ "$$f" "$$f"; fi; done >> $(@:.o=.d)
 
-# Other flags make other objects; all but -Werror, which changes none. Written only when it changes.
-FLAGS := $(CC) $(CPPFLAGS) $(filter-out -Werror,$(CFLAGS)) $(SAN_FLAGS)
+# Other flags make other objects, but for those that change none. Written only when it changes.
+FLAGS := $(CC) $(CPPFLAGS) $(filter-out -Werror -ffile-prefix-map=%,$(CFLAGS)) $(SAN_FLAGS)
 $(B)/gen/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' > $@.new

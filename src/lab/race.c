@@ -204,6 +204,12 @@ static bool should_stop(void *arg)
     return t->is_dead || venue_should_stop(t->venue);
 }
 
+static void load_begins(void *arg)
+{
+    struct turn *t = arg;
+    sampler_begin(t->sampler);
+}
+
 static void second_passed(void *arg, struct load_second *row)
 {
     struct turn *t = arg;
@@ -249,9 +255,37 @@ static bool warm_up(struct turn *t, struct fail *f)
     return is_run;
 }
 
+static void take_tree(struct sampler_trees *trees, pid_t pid)
+{
+    if (pid)
+        *trees = (struct sampler_trees){.pids = {pid}, .count = 1};
+}
+
+static bool start_sampler(struct turn *t, const struct load_plan *plan, struct fail *f)
+{
+    const struct venue *s = t->venue;
+    struct sampler_config config = {
+        .target = t->target,
+        .interval_ns = plan->config.sample_ns,
+        .busy = {&s->pinning.client, &s->pinning.target, &s->pinning.upstream},
+    };
+    take_tree(&config.trees[PARTY_POSTGRES], s->services.pg_pid);
+    take_tree(&config.trees[PARTY_MEMCACHED], s->services.memcached_pid);
+    if (t->has_child)
+        take_tree(&config.trees[PARTY_TARGET], contestant_pid(s->contestants));
+    if (t->race->entrant->kind != ENTRANT_URL && plan->config.pid)
+        return fail_set(f, EXIT_USAGE,
+                        "--pid is for a --target URL: the process of any other is known");
+    if (t->race->entrant->kind == ENTRANT_URL && !sampler_find_target(&config, plan, f))
+        return false;
+    t->sampler = sampler_start(&config, f);
+    return t->sampler;
+}
+
 static bool load(struct turn *t, struct fail *f)
 {
-    struct load_watch watch = {.second = second_passed, .stop = should_stop, .arg = t};
+    struct load_watch watch = {
+        .begin = load_begins, .second = second_passed, .stop = should_stop, .arg = t};
     struct load_config config = t->venue->scenario->load;
     config.is_scaled = true;
     if (t->is_verified)
@@ -260,10 +294,9 @@ static bool load(struct turn *t, struct fail *f)
     if (!plan)
         return false;
     live_target(t->venue->live, t->race->entrant->name, plan);
-    t->sampler = sampler_new(t->target);
-    t->race->has_result = load_run(plan, &watch, &t->race->load, f);
+    t->race->has_result = start_sampler(t, plan, f) && load_run(plan, &watch, &t->race->load, f);
     load_plan_free(plan);
-    sampler_free(t->sampler);
+    sampler_stop(t->sampler);
     return t->race->has_result;
 }
 

@@ -179,6 +179,20 @@ const struct option_row load_options[] = {
      .at = AT(probe_ns),
      .metavar = "DURATION",
      .help = "length of a short run of --find-max (2s)"},
+    {.name = "pid",
+     .kind = OPTION_COUNT,
+     .at = AT(pid),
+     .metavar = "N",
+     .help = "the target's process, with its descendants, whose CPU time and memory are measured "
+             "(the one that listens there, if it runs on this machine)",
+     .min = 1,
+     .max = INT32_MAX},
+    {.name = "sample-interval",
+     .kind = OPTION_DURATION,
+     .at = AT(sample_ns),
+     .metavar = "DURATION",
+     .help = "how often that is read, from 10ms to 1s; what is read more often than once a second "
+             "is shown as mean, least and most of the second (1s)"},
     {.name = "dashboard",
      .kind = OPTION_TEXT,
      .at = AT(dashboard),
@@ -198,5 +212,21 @@ const struct option_row load_options[] = {
      .kind = OPTION_FLAG,
      .at = AT(is_quiet),
      .help = "no line for each second"},
+    {0},
+};
+
+const struct option_row load_shard_options[] = {
+    {.name = "shard",
+     .kind = OPTION_TEXT,
+     .at = AT(shard),
+     .metavar = "INDEX/COUNT",
+     .help = "be one of COUNT clients with the same options, from 0/COUNT on, that share schedule, "
+             "connections and requests; `iubench merge` makes one result of theirs"},
+    {.name = "start-at",
+     .kind = OPTION_TEXT,
+     .at = AT(start_at),
+     .metavar = "TIME",
+     .help = "begin at this time, such as 2026-11-20T17:00:00Z, or +5s from now; connections are "
+             "opened before"},
     {0},
 };

@@ -21,6 +21,13 @@ struct result_target {
     const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
+/* What somebody published of a contestant. */
+struct result_figure {
+    char contestant[32];
+    const char *metric; /* "max_rps", "rps", "mean_us" */
+    double value;
+};
+
 /* A race that gave no numbers, or should not have. */
 struct result_failure {
     const char *name;
@@ -39,8 +46,11 @@ struct result_races {
 
 struct result {
     int argc;
-    char **argv;               /* the command line */
-    const char *scenario;      /* "test2"; "load" for plain loads */
+    char **argv;           /* the command line */
+    const char *scenario;  /* "test2"; "load" for plain loads */
+    const char *published; /* the scenario's words about it; NULL: none */
+    const struct result_figure *figures;
+    unsigned figure_count;
     const char *services;      /* "managed", "external", "embedded", "none" */
     const char *store, *cache; /* as storage_store_text(); NULL: not ours */
     uint32_t
@@ -69,6 +79,9 @@ json_t *result_row_json(const struct load_result *r, const struct load_second *s
 /* JSON in one line, its numbers with the digits that they have in a result; releases `document`. Freed
  * with free(3). */
 char *result_text(json_t *document);
+
+/* Writes a document to `path`, as file_write(), or to standard output (NULL), and releases it. */
+bool result_save(json_t *document, const char *path, struct fail *f) MUST_USE;
 
 /* Writes the document to `path`, as file_write(); to a stream that is open. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
