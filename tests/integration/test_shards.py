@@ -340,7 +340,7 @@ def delay(document):
 @pytest.mark.parametrize("change, said", [
     (lambda d: d["shard"]["agrees_on"].update(rate=2000.0), "rate: 1000.0 in"),
     (lambda d: d["shard"]["agrees_on"].update(url="http://b/"), "url: "),
-    (lambda d: d["shard"].update(id="0" * 16), "shard.id differs"),
+    (lambda d: d["shard"].update(id="0" * 16), "shard.id: "),
     (lambda d: d["shard"].update(count=5), "shard.count: expected 4 as in the others, found 5"),
     (lambda d: d["shard"].update(index=1), "shard.index: shard 1 is there already, as "),
     (lambda d: d["shard"].update(index=4), "shard.index: expected less than the count of 4"),
