@@ -46,7 +46,7 @@ static const char *value_text(enum compare_unit unit, double value, char out[CEL
         break;
     case COMPARE_US:
         snprintf(out, CELL_BYTES, "%s",
-                 units_latency_text((uint64_t)fmin(value * NS_PER_US, 1e18), shown));
+                 units_latency_text((uint64_t)fmax(0, fmin(value * NS_PER_US, 1e18)), shown));
         break;
     case COMPARE_SHARE:
         snprintf(out, CELL_BYTES, "%.6g %%", value * 100);

@@ -240,9 +240,9 @@ static bool sharpen(const struct read_node *target, const char *key, struct hist
     if (number != h->count || !number)
         return true; /* figures of another stretch, or of nothing */
     uint64_t min_ns = (uint64_t)llround(min_us * 1000), max_ns = (uint64_t)llround(max_us * 1000);
-    if (hist_bucket(min_ns) == hist_bucket(h->min))
+    if (min_ns <= max_ns && hist_bucket(min_ns) == hist_bucket(h->min))
         h->min = min_ns;
-    if (hist_bucket(max_ns) == hist_bucket(h->max))
+    if (min_ns <= max_ns && hist_bucket(max_ns) == hist_bucket(h->max))
         h->max = max_ns;
     h->sum = mean_us * 1000 * (double)number;
     return true;
