@@ -29,7 +29,7 @@ debian_inih         := libinih-dev
 debian_zlib         := zlib1g-dev
 
 # These set up or clean the machine, or start a make of their own once that is done.
-WITHOUT_LIBRARIES := help clean uninstall demo check
+WITHOUT_LIBRARIES := help clean uninstall dist check-dist demo check
 ifneq ($(filter-out $(WITHOUT_LIBRARIES),$(or $(MAKECMDGOALS),all)),)
 ifeq ($(shell command -v $(PKG_CONFIG)),)
 $(error $(PKG_CONFIG) is missing: install the Debian package pkg-config, or run `tools/setup build`)
@@ -58,8 +58,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 	-Wwrite-strings -Wpointer-arith -Wformat=2 -Wimplicit-fallthrough $(if $(WERROR),-Werror)
 SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 override CPPFLAGS := -D_GNU_SOURCE -Isrc -I. -I$(B)/gen $(LIBRARY_CFLAGS) $(CPPFLAGS)
-override CFLAGS := -std=gnu11 -pthread -fno-omit-frame-pointer -fstack-protector-strong $(WARNINGS) \
-	$(CFLAGS)
+override CFLAGS := -std=gnu11 -pthread -fno-omit-frame-pointer -fstack-protector-strong \
+	-ffile-prefix-map=$(CURDIR)=. $(WARNINGS) $(CFLAGS)
 override LDFLAGS := -Wl,--as-needed $(LDFLAGS)
 # Optimised across files, a GET costs 2 % less CPU; tests link the same objects as they are.
 LTO := $(if $(SAN),,$(if $(findstring gcc,$(notdir $(CC))),-flto=auto -ffat-lto-objects))
@@ -85,9 +85,9 @@ MICRO := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all help demo check unit integration soak bench fuzz lint install uninstall clean
-.PHONY: test-programs replays fuzzers bench-programs FORCE
+.PHONY: man dist deb check-dist test-programs replays fuzzers bench-programs FORCE
 
-all: $(B)/iubench $(if $(filter build,$(B)),iubench) ## build ./iubench (the default)
+all: $(B)/iubench $(if $(filter build,$(B)),iubench) man ## build ./iubench and its man pages (the default)
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -112,7 +112,7 @@ $(B)/libiubench.a: $(PARTS)
 	@echo "  AR     $@"
 	$(Q)$(AR) rcs $@ $^
 
-$(B)/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
+$(B)/%.o: %.c $(B)/gen/flags | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
 	@echo "  CC     $@"
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(PART_FLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
@@ -128,12 +128,18 @@ $(B)/%.o: %.S
 	@grep -o '"[^"]*"' $< | tr -d '"' | sort -u | while read -r f; do \
 		if [ -f "$$f" ]; then printf '%s: %s\n%s:\n' $@ "$$f" "$$f"; fi; done >> $(@:.o=.d)
 
-# 0.1.0 at its tag or outside a repository, else 0.1.0+gabc1234; written only when it changes.
+# Other flags make other objects, but for those that change none. Written only when it changes.
+FLAGS := $(CC) $(CPPFLAGS) $(filter-out -Werror -ffile-prefix-map=%,$(CFLAGS)) $(SAN_FLAGS)
+$(B)/gen/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS)' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# What --version and the man pages say; written only when it changes.
 $(B)/gen/version.h: FORCE
 	@mkdir -p $(@D)
-	@suffix=; if [ -e .git ] && ! git describe --tags --exact-match --match v$(VERSION) >/dev/null 2>&1; \
-		then suffix=$$(git rev-parse --short=7 HEAD 2>/dev/null | sed 's/^/+g/'); fi; \
-		echo "#define IUBENCH_VERSION \"$(VERSION)$$suffix\"" > $@.new
+	@set -- $$(tools/revision $(VERSION)); \
+		printf '#define IUBENCH_VERSION "%s"\n#define IUBENCH_DATE "%s"\n' $$1 $$2 > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # The scenarios as C strings, one row a file; written only when it changes.
@@ -238,7 +244,7 @@ $(B)/fuzz/libiubench.a: $(PARTS:$(B)/%=$(B)/fuzz/%)
 	@echo "  AR     $@"
 	$(Q)$(AR) rcs $@ $^
 
-$(B)/fuzz/%.o: %.c | $(B)/gen/version.h $(B)/gen/scenario_files.inc
+$(B)/fuzz/%.o: %.c $(B)/gen/flags | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	@mkdir -p $(@D)
 	@echo "  CLANG  $@"
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) $(FUZZ_SAN) -MMD -MP -c -o $@ $<
@@ -268,19 +274,57 @@ $(BENCH): $(B)/bench/%: tools/bench/%.c
 
 # --- installing -------------------------------------------------------------------------------------
 
-DOC_DIR = $(DESTDIR)$(prefix)/share/doc/iubench
+COMMANDS := $(shell grep -o '&command_[a-z]*' src/main.c | cut -d_ -f2)
+MANUALS := $(B)/man/iubench.1 $(COMMANDS:%=$(B)/man/iubench-%.1)
+COMPLETIONS := $(addprefix $(B)/completion/,bash zsh fish)
 
-install: all ## install below $(DESTDIR)$(prefix)
-	$(INSTALL) -D -s -m 755 iubench $(DESTDIR)$(prefix)/bin/iubench
-	$(INSTALL) -d $(DOC_DIR)/scenarios
-	$(INSTALL) -m 644 LICENSE $(wildcard README.md docs/*.md docs/*.json) $(DOC_DIR)
-	$(INSTALL) -m 644 $(wildcard scenarios/*) $(DOC_DIR)/scenarios
-	$(INSTALL) -d $(DOC_DIR)/deploy
-	$(INSTALL) -m 644 $(wildcard deploy/*/*) $(DOC_DIR)/deploy
+$(B)/man/iubench.1: $(B)/iubench
+	@mkdir -p $(@D) && $< manual > $@
 
-uninstall: ## remove what install put there
-	rm -rf $(DOC_DIR)
-	rm -f $(DESTDIR)$(prefix)/bin/iubench
+$(B)/man/iubench-%.1: $(B)/iubench
+	@mkdir -p $(@D) && $< manual $* > $@
+
+$(B)/completion/%: $(B)/iubench
+	@mkdir -p $(@D) && $< completion $* > $@
+
+# As it stands, but for the place of the program.
+$(B)/iubench.service: deploy/systemd/iubench.service FORCE
+	@mkdir -p $(@D)
+	@sed 's|/usr/local|$(prefix)|' $< > $@
+
+# What is installed beside the program: FILE=PLACE below $(prefix), in folders of ours or of others.
+zsh_folder ?= share/zsh/site-functions
+OUR_FOLDERS := share/doc/iubench share/iubench
+INSTALLED = $(foreach f,$(MANUALS),$f=share/man/man1/$(notdir $f)) \
+	$(B)/completion/bash=share/bash-completion/completions/iubench \
+	$(B)/completion/zsh=$(zsh_folder)/_iubench \
+	$(B)/completion/fish=share/fish/vendor_completions.d/iubench.fish \
+	$(B)/iubench.service=lib/systemd/system/iubench.service \
+	$(foreach f,$(sort LICENSE $(wildcard *.md docs/*.md docs/*.json)),$f=share/doc/iubench/$(notdir $f)) \
+	$(foreach f,$(sort $(wildcard scenarios/*.ini)),$f=share/doc/iubench/$f) \
+	$(foreach f,$(sort $(shell find deploy -type f ! -path 'deploy/systemd/*')),$f=$(f:deploy/%=share/iubench/%))
+
+man: $(MANUALS) $(COMPLETIONS)
+
+install: all $(B)/iubench.service ## install below $(DESTDIR)$(prefix)
+	$(INSTALL) -D -s -m 755 $(B)/iubench '$(DESTDIR)$(prefix)/bin/iubench'
+	$(Q)set -e; for row in $(INSTALLED); do \
+		$(INSTALL) -D -m 644 "$${row%%=*}" "$(DESTDIR)$(prefix)/$${row#*=}"; done
+
+uninstall: ## remove what install put there, and nothing else
+	rm -f '$(DESTDIR)$(prefix)/bin/iubench'
+	$(Q)for row in $(INSTALLED); do rm -f "$(DESTDIR)$(prefix)/$${row#*=}"; done
+	$(Q)for folder in $(OUR_FOLDERS); do if [ -d "$(DESTDIR)$(prefix)/$$folder" ]; then \
+		find "$(DESTDIR)$(prefix)/$$folder" -depth -type d -empty -delete; fi; done
+
+dist: ## the last commit as build/dist/iubench-VERSION.tar.gz
+	@tools/dist $(VERSION)
+
+deb: all ## a Debian package of this machine's architecture, build/dist/iubench_VERSION_ARCH.deb
+	@tools/deb $(VERSION) '$(MAKE) --no-print-directory B=$(B)'
+
+check-dist: ## clone, demo and tutorial in a fresh Debian (root, network, minutes)
+	@tools/check-dist
 
 clean: ## remove everything made
 	rm -rf build iubench

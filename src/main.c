@@ -8,9 +8,10 @@
 #include "commands/commands.h"
 #include "version.h"
 
-static const struct command *const commands[] = {
-    &command_serve,   &command_upstream, &command_load,   &command_run,
-    &command_compare, &command_merge,    &command_doctor, NULL,
+const struct command *const commands[] = {
+    &command_serve,   &command_upstream,   &command_load,  &command_run,
+    &command_compare, &command_report,     &command_merge, &command_doctor,
+    &command_manual,  &command_completion, NULL,
 };
 
 static int print_overview(FILE *to, int exit_code)

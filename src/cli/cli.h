@@ -1,6 +1,5 @@
 /* Commands and options as tables. From one row come the parser, the check of the value, --help, the
- * keys of scenario files and, later, man pages and completions: an option is described nowhere
- * else. */
+ * keys of scenario files, man pages and completions: an option is described nowhere else. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -36,7 +35,8 @@ struct option_row {
     enum option_kind kind;
     size_t at;
     const char *metavar; /* "N", "DURATION", "ADDR:PORT"; NULL for flags, and for choices, whose
-                            help then lists them */
+                            help then lists them. Of alternatives ("auto|none|FILE") shells complete
+                            those in small letters as they stand, FILE and DIR as paths */
     const char *help;    /* one sentence without a full stop; the default is in it when there is one
                             worth showing */
     bool is_value_optional; /* the next word is its value only if it begins with a digit; else ""
@@ -56,7 +56,9 @@ struct option_table {
 
 struct command {
     const char *name;
-    const char *arguments; /* "[URL...]"; "" when it takes none */
+    const char *arguments; /* "[URL...]"; "" when it takes none; completed as a metavar is */
+    const char *(*argument_word)(size_t i); /* the i-th name that an argument can be, NULL behind
+                                               the last; may itself be NULL */
     unsigned arguments_min, arguments_max;
     const char *summary;  /* one line */
     const char *details;  /* paragraphs for --help; "" for none */
@@ -91,6 +93,23 @@ bool cli_set(const struct option_table *tables, void *config, const char *name, 
 /* The help of a command; the overview of all. */
 void cli_help(const struct command *c, struct text *out);
 void cli_overview(const struct command *const *commands, struct text *out);
+
+/* How help and man pages show an option: "-c, --connections N". */
+void cli_option_names(const struct option_row *row, struct text *out);
+
+/* What a man page says of the program: "0.1.0", "2026-11-20". */
+struct cli_release {
+    const char *version, *date;
+};
+
+/* The man page of a command; that of the program, iubench(1). In the language of man(7). */
+void cli_manual(const struct command *c, const struct cli_release *release, struct text *out);
+void cli_manual_overview(const struct command *const *commands, const struct cli_release *release,
+                         struct text *out);
+
+/* A script that completes commands, options, values and arguments in `shell`, one of cli_shells. */
+extern const char *const cli_shells[]; /* NULL-terminated */
+void cli_completion(const struct command *const *commands, const char *shell, struct text *out);
 
 /* Finds a command by name; on failure EXIT_USAGE with the nearest right spelling. */
 const struct command *cli_find(const struct command *const *commands, const char *name,

@@ -77,19 +77,24 @@ static void put_metavar(const struct option_row *row, struct text *out)
         text_add(out, SPAN("VALUE"));
 }
 
-/* "-c, --connections N" */
-static void put_names(const struct option_row *row, struct text *out)
+void cli_option_names(const struct option_row *row, struct text *out)
 {
     if (row->letter)
         text_addf(out, "-%c, ", row->letter);
-    else
-        indent(out, 4);
     text_addf(out, "--%s%s", row->kind == OPTION_FLAG ? "[no-]" : "", row->name);
     if (row->kind == OPTION_FLAG)
         return;
     text_add(out, row->is_value_optional ? SPAN(" [") : SPAN(" "));
     put_metavar(row, out);
     text_add(out, row->is_value_optional ? SPAN("]") : SPAN(""));
+}
+
+/* Long names stand below one another, whether there is a short one or not. */
+static void put_names(const struct option_row *row, struct text *out)
+{
+    if (!row->letter)
+        indent(out, 4);
+    cli_option_names(row, out);
 }
 
 static void add_option(struct text *out, const struct option_row *row, size_t columns)

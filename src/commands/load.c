@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/signals.h"
+#include "lab/sampler.h"
 #include "live/live.h"
 #include "load/load.h"
 #include "load/plan.h"
@@ -26,12 +27,20 @@ struct output {
     const char *csv; /* NULL: none */
     struct hdr_log hdr;
     struct view *view; /* NULL: lines, if any */
+    struct sampler *sampler;
     struct live *live; /* NULL: nobody watches from elsewhere */
 };
+
+static void take_begin(void *arg)
+{
+    struct output *o = arg;
+    sampler_begin(o->sampler);
+}
 
 static void take_second(void *arg, struct load_second *row)
 {
     struct output *o = arg;
+    sampler_fill(o->sampler, row);
     hdr_log_second(&o->hdr, row);
     live_second(o->live, row);
     if (o->view)
@@ -109,6 +118,14 @@ static bool show_result(struct output *o, const struct result *r, struct fail *f
     return is_json_shown ? result_dump(r, stdout, f) : result_write(r, config->json, f);
 }
 
+static bool start_sampler(struct output *o, const struct load_plan *plan, struct fail *f)
+{
+    struct sampler_config config = {.interval_ns = plan->config.sample_ns, .busy = {&plan->cpus}};
+    if (sampler_find_target(&config, plan, f))
+        o->sampler = sampler_start(&config, f);
+    return o->sampler;
+}
+
 static bool show_live(struct output *o, const struct load_plan *plan, const struct result *known,
                       struct fail *f)
 {
@@ -126,17 +143,21 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
 {
     struct load_result load;
     struct find_max found = {0};
-    struct load_watch watch = {.second = take_second, .stop = is_signalled, .arg = output};
+    struct load_watch watch = {
+        .begin = take_begin, .second = take_second, .stop = is_signalled, .arg = output};
     bool is_search = output->config->find_max;
     struct result result = {.argc = argc, .argv = argv, .scenario = "load", .services = "none"};
     signals_block();
-    if (!show_live(output, plan, &result, f))
+    if (!start_sampler(output, plan, f) || !show_live(output, plan, &result, f)) {
+        sampler_stop(output->sampler);
         return (int)f->exit;
+    }
     if (!is_search)
         output->view = open_view(plan, output);
     bool is_run = is_search ? find_max_run(plan, &watch, take_probe, &found, &load, f)
                             : load_run(plan, &watch, &load, f);
     view_close(output->view);
+    sampler_stop(output->sampler);
     if (!is_run)
         return (int)f->exit;
     struct result_target target = {

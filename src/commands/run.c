@@ -50,7 +50,36 @@ static const struct option_row run_options[] = {
      .kind = OPTION_TEXTS,
      .at = AT(targets),
      .metavar = "NAME|URL",
-     .help = "load this instead of our own target; may be repeated, \"iubench\" is our own"},
+     .help = "load this instead of our own target: a service that runs, by its URL; one of "
+             "contestants/, by its name; one by its target file; \"iubench\" is our own; may be "
+             "repeated"},
+    {.name = "repeat",
+     .kind = OPTION_COUNT,
+     .at = AT(repeat),
+     .metavar = "N",
+     .min = 1,
+     .max = 1000,
+     .help = "races of each target, which is restarted for each; in an order and then in its "
+             "reverse, in turn (1)"},
+    {.name = "order-seed",
+     .kind = OPTION_COUNT,
+     .at = AT(order_seed),
+     .metavar = "N",
+     .max = UINT32_MAX,
+     .help = "of the order of targets (drawn, and printed)"},
+    {.name = "warmup",
+     .kind = OPTION_DURATION,
+     .at = AT(warmup_ns),
+     .metavar = "DURATION",
+     .help = "the scenario's requests in a closed loop of a few connections before each race, not "
+             "counted (2s where targets are compared, else none)",
+     .was_set_at = AT(warmup_was_set)},
+    {.name = "workers",
+     .kind = OPTION_COUNT,
+     .at = AT(workers),
+     .metavar = "N",
+     .max = 1024,
+     .help = "processes of a target that runs several (the scenario's number, else a core each)"},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
@@ -88,7 +117,7 @@ static bool run_one(const struct command *command, int argc, char **argv, const 
     if (!scenario_load(name, &scenario, f))
         return false;
     struct run_command c = {
-        .run = {.pin = "auto", .stop = stop, .argc = argc + 2, .argv = argv - 2},
+        .run = {.pin = "auto", .repeat = 1, .stop = stop, .argc = argc + 2, .argv = argv - 2},
         .load = scenario.load,
         .storage = scenario.target.storage,
     };
@@ -134,16 +163,22 @@ static int run_run(const struct command *command, int argc, char **argv, struct 
     return run_names(command, argc, argv, &names, f);
 }
 
+static const char *scenario_name(size_t i)
+{
+    return i ? scenario_files()[i - 1].name : "all";
+}
+
 const struct command command_run = {
     .name = "run",
-    .arguments = "SCENARIO...",
+    .arguments = "SCENARIO|FILE...",
+    .argument_word = scenario_name,
     .arguments_min = 1,
     .arguments_max = 64,
     .summary = "hosts a scenario's target, upstream and services, loads it, and reports",
     .details =
         "SCENARIO is test1, test2, fib, fetch-external; the same by the published methods, "
         "test1-closed, test2-closed, fib-ab, fetch-external-ab; rps-table, techempower-json, "
-        "techempower-plaintext; all of them (all); or the path of a scenario file.\n"
+        "techempower-plaintext; all of them (all); or the path FILE of a scenario file.\n"
         "\n"
         "Target, upstream and client run in this process on cores of their own; PostgreSQL and "
         "memcached\n"

@@ -1,6 +1,6 @@
 #include "lab/cgroup.h"
 
-/* /proc/self/cgroup names our group in each hierarchy, /proc/self/mountinfo says where that
+/* /proc/PID/cgroup names the group in each hierarchy, /proc/self/mountinfo says where that
  * hierarchy is mounted and which part of it; both together give the folder with the files. In a
  * container the named group may lie outside of what is mounted: then the mount itself is the
  * nearest that can be known. */
@@ -87,11 +87,14 @@ static bool go_up(const struct cgroup_controller *c, char folder[CGROUP_PATH_BYT
     return true;
 }
 
-static bool find_folder(const char *root, const char *controller, struct cgroup_controller *c)
+static bool find_folder(const char *root, pid_t pid, const char *controller,
+                        struct cgroup_controller *c)
 {
     struct search s = {.controller = controller};
-    char path[CGROUP_PATH_BYTES];
-    path_set(path, root, "/proc/self/cgroup", "");
+    char path[CGROUP_PATH_BYTES], process[32] = "self";
+    if (pid)
+        snprintf(process, sizeof process, "%d", (int)pid);
+    snprintf(path, sizeof path, "%s/proc/%s/cgroup", root, process);
     if (!each_line(path, find_group, &s))
         return false;
     path_set(path, root, "/proc/self/mountinfo", "");
@@ -186,7 +189,9 @@ static void read_throttling(struct cgroup *c)
 {
     char text[2048];
     uint64_t time = 0;
+    c->has_throttling = false;
     if (!c->cpu.version || !read_text(c->cpu.folder, "cpu.stat", text, sizeof text) ||
+        !stat_field(text, "nr_periods", &c->periods) ||
         !stat_field(text, "nr_throttled", &c->throttled_periods))
         return;
     if (c->cpu.version == 2) {
@@ -198,15 +203,27 @@ static void read_throttling(struct cgroup *c)
     }
 }
 
-void cgroup_read(const char *root, struct cgroup *c)
+void cgroup_refresh(struct cgroup *c)
 {
-    *c = (struct cgroup){.memory_limit_bytes = UINT64_MAX};
-    if (!find_folder(root, "cpu", &c->cpu))
-        find_folder(root, "", &c->cpu);
-    if (!find_folder(root, "memory", &c->memory))
-        find_folder(root, "", &c->memory);
+    c->cpu_limit = 0;
+    c->memory_limit_bytes = UINT64_MAX;
     read_limits(c);
     read_throttling(c);
+}
+
+void cgroup_read_of(const char *root, pid_t pid, struct cgroup *c)
+{
+    *c = (struct cgroup){0};
+    if (!find_folder(root, pid, "cpu", &c->cpu))
+        find_folder(root, pid, "", &c->cpu);
+    if (!find_folder(root, pid, "memory", &c->memory))
+        find_folder(root, pid, "", &c->memory);
+    cgroup_refresh(c);
+}
+
+void cgroup_read(const char *root, struct cgroup *c)
+{
+    cgroup_read_of(root, 0, c);
 }
 
 uint64_t cgroup_memory_bytes(void)

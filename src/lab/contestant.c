@@ -291,7 +291,7 @@ static bool await_health(struct contestants *c, const struct contestant_config *
     while (!is_healthy(c, t->health, &status)) {
         if (has_ended(c)) {
             fail_ended(c, f);
-            return fail_prefix(f, "before it was healthy it");
+            return fail_prefix(f, "start");
         }
         if (config->stop(config->arg))
             return fail_set(f, EXIT_FAILED, "interrupted while it was starting");

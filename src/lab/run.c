@@ -1,103 +1,44 @@
-/* The order of a run: cores, services, upstream, then for each contestant target and load, then the
- * result; and everything stopped in the reverse order. */
+/* The order of a run: who races, what they share, then race by race, then the result; and everything
+ * stopped in the reverse order. */
 #include "lab/run.h"
 
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/cpus.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "http/url.h"
-#include "net/sock.h"
-#include "lab/pinning.h"
-#include "lab/sampler.h"
-#include "lab/services.h"
-#include "lab/verify.h"
+#include "lab/order.h"
+#include "lab/race.h"
+#include "lab/venue.h"
 #include "live/live.h"
+#include "report/html.h"
 #include "report/result.h"
 
-enum {
-    FOLDER_BYTES = 512,
-    URL_BYTES = 2560,
-    MARGIN_CONNECTIONS = 100 /* beside --pg-pool, which 0 leaves to the store */
-};
+static const uint64_t WARMUP_NS = 2 * NS_PER_S;
 
-static const char *const service_names[] = {"auto", "managed", "external", "embedded"};
-
-/* Everything that a run has open. */
+/* Everything of a run. */
 struct lab {
     const struct scenario *scenario;
-    const struct run_config *config;
-    struct pinning pinning;
-    char cores[3][CPUS_TEXT_BYTES]; /* target, client, upstream; "" unpinned */
-    enum run_services services_mode;
-    bool has_services;
-    struct services services;
-    struct upstream *upstream;
-    char upstream_url[ADDRESS_TEXT_BYTES + 32];
-    struct target *target; /* ours, while it races */
-    struct sampler *sampler;
+    struct run_config config; /* with what was left open settled */
+    struct entrant *entrants;
+    unsigned entrant_count;
     struct live *live; /* NULL: nobody watches */
-    struct verify verify;
-    bool is_mismatch;
-    bool is_interrupted;
-    char store[256], cache[256];
-    uint32_t pg_batch;
-    struct result_target *results;
-    struct load_result *loads;
-    char (*names)[URL_BYTES];
-    unsigned result_count;
+    struct venue venue;
+    struct race *races;
+    unsigned race_count, most; /* that were run; that there is room for */
+    struct result_failure *failures;
+    unsigned failure_count;
 };
 
-static bool choose_services(struct lab *l, struct fail *f);
-static bool start_services(struct lab *l, struct fail *f);
+static bool read_entrants(struct lab *l, struct fail *f);
 static bool start_live(struct lab *l, struct fail *f);
-static bool start_upstream(struct lab *l, struct fail *f);
-static bool race(struct lab *l, const char *contestant, struct fail *f);
+static bool set_up(struct lab *l, struct fail *f);
+static bool race_all(struct lab *l, struct fail *f);
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f);
 static void lab_close(struct lab *l);
-
-static bool needs_storage(const struct scenario *s)
-{
-    return s->wants_postgres || s->wants_memcached;
-}
-
-/* Whether our own target is among the contestants. */
-static bool has_own_target(const struct run_config *c)
-{
-    for (size_t i = 0; i < c->targets.count; i++)
-        if (!strcmp(c->targets.items[i], "iubench"))
-            return true;
-    return !c->targets.count;
-}
-
-static bool run_all(struct lab *l, struct fail *f)
-{
-    const struct run_config *c = l->config;
-    if (!pinning_choose(c->pin, &l->pinning, f))
-        return fail_prefix(f, "--pin");
-    const cpu_set_t *sets[] = {&l->pinning.target, &l->pinning.client, &l->pinning.upstream};
-    for (int i = 0; i < 3; i++)
-        if (CPU_COUNT(sets[i]))
-            cpus_text(sets[i], l->cores[i]);
-    if (!live_open(&l->scenario->load, &l->live, f) || !choose_services(l, f) ||
-        !start_services(l, f) || !start_live(l, f) || !start_upstream(l, f))
-        return false;
-    if (!c->targets.count)
-        return race(l, "iubench", f);
-    for (size_t i = 0; i < c->targets.count && !l->is_interrupted; i++)
-        if (!race(l, c->targets.items[i], f))
-            return false;
-    return true;
-}
 
 /* Options of a load by itself: a run has its own course, and its own files. */
 static bool has_no_lone_option(const struct load_config *c, struct fail *f)
@@ -115,306 +56,253 @@ bool run_scenario(const struct scenario *s, const struct run_config *config, int
     if (!has_no_lone_option(&s->load, f))
         return false;
     struct lab *l = mem_need(1, sizeof *l);
-    unsigned most = config->targets.count ? (unsigned)config->targets.count : 1;
     l->scenario = s;
-    l->config = config;
-    l->results = mem_need(most, sizeof *l->results);
-    l->loads = mem_need(most, sizeof *l->loads);
-    l->names = mem_need(most, sizeof *l->names);
-    bool is_run = run_all(l, f);
-    if (is_run || l->result_count) {
-        struct fail later;
-        is_run &= leave_result(l, exit_code, is_run ? f : &later);
-    }
+    l->config = *config;
+    bool is_run = read_entrants(l, f) && live_open(&s->load, &l->live, f) &&
+                  venue_open(&l->venue, s, &l->config, l->entrants, l->entrant_count, f) &&
+                  start_live(l, f) && set_up(l, f) && race_all(l, f) &&
+                  leave_result(l, exit_code, f);
     lab_close(l);
     return is_run;
 }
 
-/* --- services --- */
+/* --- who races --- */
 
-static bool choose_services(struct lab *l, struct fail *f)
+static void settle(struct lab *l)
 {
-    const struct scenario *s = l->scenario;
-    struct fail missing;
-    l->services_mode = (enum run_services)l->config->services;
-    if (!needs_storage(s) || !has_own_target(l->config)) {
-        l->services_mode = SERVICES_EXTERNAL;
-        return true;
+    struct run_config *c = &l->config;
+    bool is_compared = c->repeat > 1 || l->entrant_count > 1;
+    if (!c->warmup_was_set)
+        c->warmup_ns = is_compared ? WARMUP_NS : 0;
+    if (!c->order_seed)
+        c->order_seed = (uint32_t)clock_wall_us() | 1;
+    l->most = l->entrant_count * c->repeat;
+    l->races = mem_need(l->most, sizeof *l->races);
+    l->failures = mem_need(l->most + l->entrant_count, sizeof *l->failures);
+}
+
+static bool read_entrants(struct lab *l, struct fail *f)
+{
+    static const char *own[] = {"iubench"};
+    struct cli_texts words = l->config.targets;
+    if (!words.count)
+        words = (struct cli_texts){own, 1};
+    l->entrants = mem_need(words.count, sizeof *l->entrants);
+    for (size_t i = 0; i < words.count; i++) {
+        l->entrant_count++;
+        if (!entrant_read(&l->entrants[i], words.items[i], f))
+            return false;
     }
-    if (l->services_mode == SERVICES_MANAGED)
-        return services_available(s->wants_postgres, s->wants_memcached, f);
-    if (l->services_mode != SERVICES_AUTO)
-        return true;
-    if (services_available(s->wants_postgres, s->wants_memcached, &missing)) {
-        l->services_mode = SERVICES_MANAGED;
-        return true;
-    }
-    log_line("embedded stores are used: %s", missing.text);
-    l->services_mode = SERVICES_EMBEDDED;
+    settle(l);
     return true;
 }
 
-static const char *services_text(const struct lab *l)
-{
-    return needs_storage(l->scenario) ? service_names[l->services_mode] : "none";
-}
+/* --- as it is told --- */
 
-static bool start_services(struct lab *l, struct fail *f)
-{
-    const struct scenario *s = l->scenario;
-    if (l->services_mode != SERVICES_MANAGED)
-        return true;
-    bool is_pinned = CPU_COUNT(&l->pinning.services);
-    struct services_config config = {
-        .wants_postgres = s->wants_postgres,
-        .wants_memcached = s->wants_memcached,
-        .is_sync_commit_on = l->config->is_sync_commit_on,
-        .max_connections = s->target.storage.pg_pool + MARGIN_CONNECTIONS,
-        .cpus = is_pinned ? &l->pinning.services : NULL,
-    };
-    l->has_services = services_start(&l->services, &config, f);
-    if (l->has_services)
-        log_line("services: PostgreSQL %s (synchronous_commit=%s), memcached %s in %s",
-                 l->services.pg_version, config.is_sync_commit_on ? "on" : "off",
-                 l->services.memcached_version, l->services.folder);
-    return l->has_services;
-}
-
+/* Without what was measured, for those who watch; stores are those of our own target, if it raced. */
 static struct result describe(const struct lab *l)
 {
+    const struct race *own = NULL;
+    for (unsigned i = 0; i < l->race_count && !own; i++)
+        own = l->races[i].store[0] ? &l->races[i] : NULL;
     return (struct result){
-        .argc = l->config->argc,
-        .argv = l->config->argv,
+        .argc = l->config.argc,
+        .argv = l->config.argv,
         .scenario = l->scenario->name,
-        .services = services_text(l),
-        .store = l->store[0] ? l->store : NULL,
-        .cache = l->cache[0] ? l->cache : NULL,
-        .pg_batch = l->pg_batch,
-        .pinning = l->pinning.text,
-        .is_interrupted = l->is_interrupted,
-        .targets = l->results,
-        .target_count = l->result_count,
+        .published = l->scenario->published[0] ? l->scenario->published : NULL,
+        .figures = l->scenario->figures,
+        .figure_count = l->scenario->figure_count,
+        .services = venue_services_text(&l->venue),
+        .store = own ? own->store : NULL,
+        .cache = own ? own->cache : NULL,
+        .pg_batch = own ? own->pg_batch : 0,
+        .pinning = l->venue.pinning.text,
+        .is_interrupted = l->venue.is_interrupted,
+        .races = {.repeats = l->config.repeat,
+                  .order_seed = l->config.order_seed,
+                  .warmup_ns = l->config.warmup_ns,
+                  .failures = l->failures,
+                  .failure_count = l->failure_count},
     };
 }
 
 static bool start_live(struct lab *l, struct fail *f)
 {
     const struct result known = describe(l);
-    if (!live_start(l->live, &known, &l->pinning.client, &l->pinning.target, f))
+    const struct pinning *p = &l->venue.pinning;
+    if (!live_start(l->live, &known, &p->client, &p->target, f))
         return false;
     if (live_url(l->live))
         log_line("dashboard: %s", live_url(l->live));
+    l->venue.live = l->live;
     return true;
 }
 
-static bool start_upstream(struct lab *l, struct fail *f)
-{
-    const struct target_config *target = &l->scenario->target;
-    bool is_needed = target->mode == MODE_PROXY || target->mode == MODE_ALL;
-    if (!is_needed || target->upstream || !has_own_target(l->config))
-        return true;
-    struct upstream_config config = l->scenario->upstream;
-    config.listen = "127.0.0.1:0";
-    if (l->cores[2][0])
-        config.cores = l->cores[2];
-    l->upstream = upstream_start(&config, f);
-    if (!l->upstream)
-        return fail_prefix(f, "upstream");
-    snprintf(l->upstream_url, sizeof l->upstream_url, "http://%s/external",
-             upstream_address(l->upstream));
-    return true;
-}
+/* --- what goes wrong with one of them --- */
 
-/* --- a contestant --- */
-
-static bool start_own_target(struct lab *l, char url[URL_BYTES], struct fail *f)
+/* Where there is but one, its failure is the run's. */
+static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, struct fail *why)
 {
-    struct target_config config = l->scenario->target;
-    config.listen = "127.0.0.1:0";
-    if (l->cores[0][0])
-        config.cores = l->cores[0];
-    if (l->upstream)
-        config.upstream = l->upstream_url;
-    if (l->services_mode == SERVICES_MANAGED) {
-        if (l->services.pg_uri[0])
-            config.storage.pg = l->services.pg_uri;
-        if (l->services.memcached[0])
-            config.storage.memcached = l->services.memcached;
-    } else if (l->services_mode == SERVICES_EMBEDDED) {
-        config.storage.store = "sqlite";
-        config.storage.cache = "memory";
-    }
-    l->target = target_start(&config, f);
-    if (!l->target)
-        return fail_prefix(f, "target");
-    log_line("target: %s", target_line(l->target));
-    snprintf(l->store, sizeof l->store, "%s", target_store_text(l->target));
-    snprintf(l->cache, sizeof l->cache, "%s", target_cache_text(l->target));
-    l->pg_batch = target_pg_batch(l->target);
-    snprintf(url, URL_BYTES, "http://%s%s", target_address(l->target), l->scenario->path);
-    return true;
-}
-
-/* A contestant's URL without a path means its root; the scenario says which path is loaded. */
-static bool contestant_url(const struct lab *l, const char *contestant, char url[URL_BYTES],
-                           struct fail *f)
-{
-    struct url parsed;
-    if (!url_parse(contestant, &parsed, f))
-        return fail_prefix(f, "--target");
-    bool has_path = strcmp(parsed.target, "/") != 0;
-    size_t len = strlen(parsed.text);
-    if (!has_path && len && parsed.text[len - 1] == '/')
-        parsed.text[len - 1] = 0;
-    if (parsed.unix_path[0] && !has_path)
-        snprintf(url, URL_BYTES, "unix:%s:%s", parsed.unix_path, l->scenario->path);
-    else
-        snprintf(url, URL_BYTES, "%.2000s%s", parsed.text, has_path ? "" : l->scenario->path);
-    return true;
-}
-
-static void second_passed(void *arg, struct load_second *row)
-{
-    struct lab *l = arg;
-    sampler_fill(l->sampler, row);
-    live_second(l->live, row);
-    result_print_second(row, stderr);
-}
-
-static bool should_stop(void *arg)
-{
-    struct lab *l = arg;
-    l->is_interrupted |= l->config->stop(NULL);
-    return l->is_interrupted;
-}
-
-static bool load_contestant(struct lab *l, const char *contestant, const char *url, struct fail *f)
-{
-    struct load_watch watch = {.second = second_passed, .stop = should_stop, .arg = l};
-    struct load_config config = l->scenario->load;
-    config.is_scaled = true;
-    if (l->config->is_verified)
-        config.samples = VERIFY_SAMPLES;
-    struct load_plan *plan = load_plan_new(&config, url, f);
-    if (!plan)
+    if (l->most == 1) {
+        if (e->kind != ENTRANT_OWN)
+            fail_prefix(why, "%s", e->name);
         return false;
-    if (CPU_COUNT(&l->pinning.client))
-        load_plan_pin(plan, &l->pinning.client);
-    live_target(l->live, contestant, plan);
-    l->sampler = sampler_new(l->target);
-    bool is_run = load_run(plan, &watch, &l->loads[l->result_count], f);
-    load_plan_free(plan);
-    sampler_free(l->sampler);
-    return is_run;
+    }
+    struct result_failure *to = &l->failures[l->failure_count++];
+    *to = (struct result_failure){e->name, repeat, why->exit == EXIT_LACKING, ""};
+    snprintf(to->reason, sizeof to->reason, "%s", why->text);
+    log_line("%s%s %s: %s", e->name, repeat ? "" : " (setup)",
+             to->is_skipped ? "is skipped" : "FAILED", why->text);
+    return true;
 }
 
-static void keep_result(struct lab *l, const char *contestant)
+static bool set_up(struct lab *l, struct fail *f)
 {
-    const struct load_result *load = &l->loads[l->result_count];
-    snprintf(l->names[l->result_count], URL_BYTES, "%s", contestant);
-    l->results[l->result_count] = (struct result_target){
-        .name = l->names[l->result_count],
-        .load = load,
-    };
-    l->result_count++;
+    for (unsigned i = 0; i < l->entrant_count; i++) {
+        struct entrant *e = &l->entrants[i];
+        e->is_out = !race_set_up(e, &l->venue, f);
+        if (e->is_out && (l->venue.is_interrupted || !keep_failure(l, e, 0, f)))
+            return false;
+    }
+    return true;
 }
 
-static bool race(struct lab *l, const char *contestant, struct fail *f)
+/* --- the races --- */
+
+static bool has_races_left(const struct lab *l, const unsigned *order, unsigned from)
 {
-    char url[URL_BYTES];
-    bool is_ours = !strcmp(contestant, "iubench");
-    bool is_ready = is_ours ? start_own_target(l, url, f) : contestant_url(l, contestant, url, f);
-    bool is_verified = l->config->is_verified && is_ours;
-    bool is_run = is_ready && (!is_verified || verify_begin(&l->verify, l->target, f)) &&
-                  load_contestant(l, contestant, url, f);
-    if (is_run)
-        keep_result(l, contestant);
-    if (is_run && is_verified)
-        is_run = verify_end(&l->verify, &l->loads[l->result_count - 1], &l->is_mismatch, f);
-    if (is_verified)
-        verify_close(&l->verify);
-    if (l->target)
-        target_stop(l->target);
-    l->target = NULL;
-    return is_run;
+    for (unsigned i = from; i < l->most; i++)
+        if (!l->entrants[order[i]].is_out)
+            return true;
+    return false;
+}
+
+/* A failure that was said already, and for which the run itself ends, is not said again. */
+static bool race_one(struct lab *l, struct entrant *e, unsigned repeat, struct fail *f)
+{
+    struct race *r = &l->races[l->race_count++];
+    *r = (struct race){.entrant = e, .repeat = repeat};
+    if (l->most > 1)
+        log_line("race %u of %u: %s, repeat %u of %u", l->race_count, l->most, e->name, repeat,
+                 l->config.repeat);
+    race_run(r, &l->venue);
+    if (!r->has_failed || l->venue.is_interrupted)
+        return true;
+    e->is_out = true; /* it would fail again, after as long a wait */
+    bool is_kept = keep_failure(l, e, repeat, &r->why);
+    if (!is_kept)
+        *f = r->why;
+    return is_kept;
+}
+
+static bool race_all(struct lab *l, struct fail *f)
+{
+    unsigned *order = mem_need(l->most, sizeof *order);
+    order_make(l->entrant_count, l->config.repeat, l->config.order_seed, order);
+    if (l->most > 1)
+        log_line("order: %u races, seed %u (--order-seed)", l->most, l->config.order_seed);
+    bool is_good = true;
+    for (unsigned i = 0; i < l->most && is_good && has_races_left(l, order, i); i++) {
+        struct entrant *e = &l->entrants[order[i]];
+        if (venue_should_stop(&l->venue))
+            break;
+        if (!e->is_out)
+            is_good = race_one(l, e, i / l->entrant_count + 1, f);
+    }
+    free(order);
+    return is_good;
 }
 
 /* --- the result --- */
 
-static bool make_folders(const char *path, struct fail *f)
-{
-    char part[FOLDER_BYTES], shown[FOLDER_BYTES];
-    for (const char *at = path; *at; at++) {
-        bool is_end = !at[1];
-        if (*at != '/' && !is_end)
-            continue;
-        snprintf(part, sizeof part, "%.*s", (int)(at - path + 1), path);
-        if (mkdir(part, 0777) && errno != EEXIST)
-            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s",
-                            log_escape(span_of(part), shown, sizeof shown), strerror(errno));
-    }
-    return true;
-}
-
-static void choose_folder(const struct lab *l, char folder[], size_t room)
-{
-    if (l->config->out) {
-        snprintf(folder, room, "%s", l->config->out);
-        return;
-    }
-    char stamp[32];
-    time_t now = time(NULL);
-    struct tm tm;
-    localtime_r(&now, &tm);
-    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
-    snprintf(folder, room, "results/%s-%s", l->scenario->name, stamp);
-    for (int n = 2; !access(folder, F_OK) && n < 1000; n++)
-        snprintf(folder, room, "results/%s-%s-%d", l->scenario->name, stamp, n);
-}
-
-static int worst_exit_code(const struct lab *l)
+static int judge(const struct lab *l)
 {
     int worst = EXIT_DONE;
-    for (unsigned i = 0; i < l->result_count; i++) {
-        int code = load_exit_code(l->results[i].load);
+    bool has_result = false;
+    for (unsigned i = 0; i < l->failure_count; i++)
+        if (!l->failures[i].is_skipped)
+            return EXIT_FAILED;
+    for (unsigned i = 0; i < l->race_count; i++) {
+        const struct race *r = &l->races[i];
+        has_result |= r->has_result;
+        int code = r->has_result ? load_exit_code(&r->load) : EXIT_DONE;
+        if (r->is_mismatch)
+            return EXIT_FAILED;
         if (code > worst)
             worst = code;
     }
-    return worst;
+    return has_result || l->venue.is_interrupted ? worst : EXIT_LACKING;
+}
+
+static void print_rest(const struct lab *l)
+{
+    if (l->scenario->published[0])
+        printf("\nPublished: %s\n", l->scenario->published);
+    for (unsigned i = 0; i < l->race_count; i++)
+        if (l->races[i].verified[0])
+            printf("\n%s\n", l->races[i].verified);
+    for (unsigned i = 0; i < l->failure_count; i++)
+        printf("\n%s %s: %s\n", l->failures[i].name,
+               l->failures[i].is_skipped ? "was skipped" : "FAILED", l->failures[i].reason);
+}
+
+static unsigned list_results(const struct lab *l, struct result_target *targets)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < l->race_count; i++)
+        if (l->races[i].has_result)
+            targets[count++] = (struct result_target){.name = l->races[i].entrant->name,
+                                                      .repeat = l->races[i].repeat,
+                                                      .load = &l->races[i].load};
+    return count;
+}
+
+/* The page beside the result: report.html in the same folder. */
+static bool leave_report(const struct lab *l, const struct result *result, struct fail *f)
+{
+    char path[VENUE_FOLDER_BYTES + 32];
+    json_t *documents = json_pack("[o]", result_json(result));
+    snprintf(path, sizeof path, "%s/report.html", l->venue.folder);
+    bool is_good = html_write(documents, path, f);
+    json_decref(documents);
+    if (is_good)
+        printf("Report: %s\n", path);
+    return is_good;
 }
 
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 {
-    char folder[FOLDER_BYTES - 32], path[FOLDER_BYTES];
-    const struct result result = describe(l);
-    choose_folder(l, folder, sizeof folder);
-    snprintf(path, sizeof path, "%s/result.json", folder);
-    result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
-    if (l->scenario->published[0])
-        printf("\nPublished: %s\n", l->scenario->published);
-    if (l->verify.text[0])
-        printf("\n%s\n", l->verify.text);
-    *exit_code = l->is_mismatch ? EXIT_FAILED : worst_exit_code(l);
-    if (!make_folders(folder, f) || !result_write(&result, path, f))
-        return false;
-    printf("\nResult: %s\n", path);
-    fflush(stdout);
+    char path[VENUE_FOLDER_BYTES + 32];
+    struct result_target *targets = mem_need(l->most, sizeof *targets);
+    struct result result = describe(l);
+    result.targets = targets;
+    result.target_count = list_results(l, targets);
     live_end(l->live, &result);
     l->live = NULL;
-    return true;
+    snprintf(path, sizeof path, "%s/result.json", l->venue.folder);
+    if (result.target_count)
+        result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+    print_rest(l);
+    *exit_code = judge(l);
+    bool is_left = venue_make_folder(&l->venue, f) && result_write(&result, path, f);
+    if (is_left)
+        printf("\nResult: %s\n", path);
+    is_left = is_left && leave_report(l, &result, f);
+    free(targets);
+    fflush(stdout);
+    return is_left;
 }
 
 static void lab_close(struct lab *l)
 {
     live_end(l->live, NULL);
-    if (l->upstream)
-        upstream_stop(l->upstream);
-    if (l->has_services)
-        services_stop(&l->services);
-    for (unsigned i = 0; i < l->result_count; i++)
-        load_result_free(&l->loads[i]);
-    free(l->results);
-    free(l->loads);
-    free(l->names);
+    venue_close(&l->venue);
+    for (unsigned i = 0; i < l->race_count; i++)
+        race_free(&l->races[i]);
+    for (unsigned i = 0; i < l->entrant_count; i++)
+        entrant_free(&l->entrants[i]);
+    free(l->entrants);
+    free(l->races);
+    free(l->failures);
     free(l);
 }

@@ -1,21 +1,55 @@
-/* What the parties of a run used in the second that has passed: fills the lab's columns of a row of
- * the series. Called on the thread that collects the load's rows. */
+/* What the parties of a run used in the second that has passed, read on a thread of its own and handed
+ * to the row of that second. A party is the threads of this process that have its role (told by
+ * their names: "target-0", "load-0", "upstream-0") or the process trees that it was given.
+ *
+ * CPU time is the scheduler's. Memory and descriptors of this process cannot be split among its
+ * threads: they stand with the target if it is ours, else with the client; for the others they are
+ * not known. CPU limits and throttling are those of the control group that a party's first process
+ * is in.
+ *
+ * A reading costs 0.3 ms for this process alone and 0.03 ms more for each process of a tree, so less
+ * than 0.1 % of a core at one a second; PSS, which the kernel adds up page by page, is read with
+ * the row at most, and so seldom that it takes no more than 1 % of the time. The thread keeps off
+ * the client's cores if it may run on others. */
 #ifndef LAB_SAMPLER_H
 #define LAB_SAMPLER_H
 
-#include "load/load.h"
+#include "base/fail.h"
+#include "lab/listener.h"
+#include "load/plan.h"
 #include "target/target.h"
+
+struct sampler_trees {
+    pid_t pids[LISTENER_PIDS_MAX];
+    unsigned count; /* 0: no such processes */
+};
+
+struct sampler_config {
+    const struct target *target;             /* ours, for its storage; NULL: none. Borrowed */
+    struct sampler_trees trees[PARTY_COUNT]; /* processes, by party */
+    uint64_t interval_ns;                    /* 1 s: a reading a row; less: more of them */
+    const cpu_set_t *busy[3];                /* cores to keep off, the most sensitive first: of the
+                                                 client, the target, the upstream; NULL or empty: none */
+};
+
+/* The processes of a target that is not ours: --pid, or those that listen where `plan` goes to; none
+ * where they cannot be found. False: there is no process --pid. */
+bool sampler_find_target(struct sampler_config *config, const struct load_plan *plan,
+                         struct fail *f) MUST_USE;
 
 struct sampler;
 
-/* `target` NULL: only what the process itself knows. Borrowed. */
-struct sampler *sampler_new(const struct target *target);
+/* Starts the thread. */
+struct sampler *sampler_start(const struct sampler_config *config, struct fail *f) MUST_USE;
 
-/* Adds CPU and storage latencies since the last call, memory and throttling. `cpu_pct` is of one
- * core, summed over the target's threads; `rss_bytes` is of the whole process, which holds the
- * client as well; both are NAN or 0 without a target. */
+/* What was used up to now is nobody's: the first row begins. Waits for a reading. */
+void sampler_begin(struct sampler *s);
+
+/* Fills the lab's columns of a row with what was used since the last one. Waits for the reading; if
+ * it takes too long, the row stays without, and the next has both. */
 void sampler_fill(struct sampler *s, struct load_second *row);
 
-void sampler_free(struct sampler *s);
+/* Ends the thread; harmless with NULL. */
+void sampler_stop(struct sampler *s);
 
 #endif

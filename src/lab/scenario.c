@@ -62,14 +62,14 @@ static bool set_published(struct scenario *s, const char *value, struct fail *f)
     return set_text(s->published, sizeof s->published, value, f);
 }
 
-const char *const scenario_metrics[METRIC_COUNT] = {"max_rps", "rps", "mean_us"};
-
 /* "gin max_rps 40k" */
 static bool set_figure(struct scenario *s, const char *text, struct fail *f)
 {
     char contestant[32], metric[16], value[24], shown[SHOWN_BYTES];
     int end = 0;
-    struct scenario_figure *to = &s->figures[s->figure_count];
+    static const char *const metrics[] = {"max_rps", "rps", "mean_us"};
+    enum { METRIC_COUNT = sizeof metrics / sizeof *metrics };
+    struct result_figure *to = &s->figures[s->figure_count];
     if (s->figure_count == SCENARIO_FIGURES_MAX)
         return fail_set(f, EXIT_USAGE, "more than %d figures", SCENARIO_FIGURES_MAX);
     if (sscanf(text, "%31s %15s %23s %n", contestant, metric, value, &end) != 3 || text[end])
@@ -78,12 +78,12 @@ static bool set_figure(struct scenario *s, const char *text, struct fail *f)
                         "gin max_rps 40k",
                         log_escape(span_of(text), shown, sizeof shown));
     unsigned m = 0;
-    while (m < METRIC_COUNT && strcmp(metric, scenario_metrics[m]) != 0)
+    while (m < METRIC_COUNT && strcmp(metric, metrics[m]) != 0)
         m++;
     if (m == METRIC_COUNT)
         return fail_set(f, EXIT_USAGE, "\"%s\" is no metric: expected max_rps, rps or mean_us",
                         log_escape(span_of(metric), shown, sizeof shown));
-    to->metric = (enum scenario_metric)m;
+    to->metric = metrics[m];
     snprintf(to->contestant, sizeof to->contestant, "%s", contestant);
     if (!units_rate(value, &to->value, f))
         return false;
@@ -102,6 +102,15 @@ static bool set_figures(struct scenario *s, const char *value, struct fail *f)
             return false;
         at += len;
     }
+    return true;
+}
+
+static bool set_workers(struct scenario *s, const char *value, struct fail *f)
+{
+    uint64_t workers;
+    if (!units_count(value, 1, 1024, &workers, f))
+        return false;
+    s->workers = (uint32_t)workers;
     return true;
 }
 
@@ -148,9 +157,13 @@ static const struct option_table upstream_tables[] = {{upstream_options, 0}, {0}
 static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
 static const struct own_key no_keys[] = {{0}};
-static const struct own_key scenario_keys[] = {
-    {"name", set_name},       {"summary", set_summary},   {"published", set_published},
-    {"figures", set_figures}, {"services", set_services}, {0}};
+static const struct own_key scenario_keys[] = {{"name", set_name},
+                                               {"summary", set_summary},
+                                               {"published", set_published},
+                                               {"figures", set_figures},
+                                               {"services", set_services},
+                                               {"workers", set_workers},
+                                               {0}};
 static const struct own_key load_keys[] = {{"path", set_path}, {0}};
 
 static const struct section sections[] = {

@@ -1,11 +1,13 @@
 /* Scenario files: INI, one scenario each. Sections name the parties, keys are the long names of
  * their commands' options:
  *   [scenario]  name, summary, published (text shown beside the result), figures, services
+ *               and workers (processes of a contestant that has several)
  *   [target]    mode, threads, ... of `serve`
  *   [upstream]  delay, ... of `upstream`
  *   [load]      path, connections, rps-ramp, method, body, ... of `load`
  * Services are "postgres, memcached" or one of them. Figures are what was published, as "CONTESTANT
- * METRIC VALUE, ..." with the metrics of scenario_metrics[], such as "gin max_rps 40k". Comments begin with ; or # at the beginning of
+ * METRIC VALUE, ...", such as "gin max_rps 40k"; the metrics are max_rps (the highest rate that was
+ * held), rps (of a closed loop) and mean_us (latency). Comments begin with ; or # at the beginning of
  * a line, or with ; behind a space. An indented line continues the value above it; a line has at
  * most some 190 bytes. Errors name file, line, what was found and what was expected. The files in
  * scenarios/ are built into the binary as well. */
@@ -17,30 +19,21 @@
 #include "base/fail.h"
 #include "base/span.h"
 #include "load/load.h"
+#include "report/result.h"
 #include "target/target.h"
 #include "upstream/upstream.h"
 
-/* The metrics of published figures: the highest rate that was held, the rate of a closed loop, the
- * mean latency. */
-enum scenario_metric { METRIC_MAX_RPS, METRIC_RPS, METRIC_MEAN_US, METRIC_COUNT };
-extern const char *const scenario_metrics[METRIC_COUNT]; /* "max_rps", "rps", "mean_us" */
-
 #define SCENARIO_FIGURES_MAX 16
-
-struct scenario_figure {
-    char contestant[32];
-    enum scenario_metric metric;
-    double value;
-};
 
 struct scenario {
     char name[64];
     char summary[256];
     char published[512];
-    struct scenario_figure figures[SCENARIO_FIGURES_MAX]; /* that were published */
+    struct result_figure figures[SCENARIO_FIGURES_MAX]; /* that were published */
     unsigned figure_count;
     bool wants_postgres, wants_memcached;
-    char path[256]; /* of the request, "/api/devices" */
+    uint32_t workers; /* processes of a contestant that has several; 0: a core each */
+    char path[256];   /* of the request, "/api/devices" */
     struct target_config target;
     struct upstream_config upstream;
     struct load_config load;

@@ -554,16 +554,16 @@ static void run_swap(struct task *t)
 
 void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_end_ns)
 {
-    g->order_ns[0] = window_end_ns;
-    g->order_ns[1] = hard_end_ns;
+    g->order_ns[1] = window_end_ns;
+    g->order_ns[2] = hard_end_ns;
     loop_post(&g->worker.loop, &g->end_task);
 }
 
 static void run_end(struct task *t)
 {
     struct generator *g = OWNER(end_task, t);
-    g->window_end_ns = earlier(g->window_end_ns, g->order_ns[0]);
-    g->hard_end_ns = earlier(g->hard_end_ns, g->order_ns[1]);
+    g->window_end_ns = earlier(g->window_end_ns, g->order_ns[1]);
+    g->hard_end_ns = earlier(g->hard_end_ns, g->order_ns[2]);
     if (!g->plan->is_open)
         return;
     uint64_t length_ns = g->window_end_ns - g->start_ns;

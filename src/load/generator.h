@@ -98,7 +98,7 @@ struct generator {
 
     struct task start_task, swap_task, end_task;
     struct block *swapped; /* the block that was handed over */
-    uint64_t order_ns[2];  /* start: at; end: window's end and hard end */
+    uint64_t order_ns[3];  /* start at; window's end; hard end */
 };
 
 /* --- orders, from the collecting thread --- */

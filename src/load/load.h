@@ -59,8 +59,10 @@ struct load_config {
     double find_start;          /* --find-start, 1000 */
     uint64_t probe_ns;          /* --probe-time, 2 s */
     bool is_quiet;              /* --quiet: no progress lines */
-    const char *dashboard;      /* --dashboard; NULL: none, "": at its usual place (live/live.h) */
-    const char *metrics;        /* --metrics ADDR:PORT; NULL: none */
+    uint32_t pid;       /* --pid: the target's process, for what it uses; 0: found by its address */
+    uint64_t sample_ns; /* --sample-interval, 1 s */
+    const char *dashboard; /* --dashboard; NULL: none, "": at its usual place (live/live.h) */
+    const char *metrics;   /* --metrics ADDR:PORT; NULL: none */
     /* Keep so many of the latest successful answers' bodies per thread, taken from every
      * LOAD_SAMPLE_EVERY-th request; 0: none. */
     uint32_t samples;
@@ -80,6 +82,7 @@ struct load_config {
         .is_kept_alive = true,           \
         .pipeline = 1,                   \
         .expect_body_bytes = UINT64_MAX, \
+        .sample_ns = NS_PER_S,           \
     })
 extern const struct option_row load_options[];
 extern const struct option_row load_shard_options[]; /* of a client that is one of several */
@@ -236,6 +239,7 @@ bool load_run(struct load_plan *plan, const struct load_watch *watch, struct loa
               struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
 
+/* Adds each count. */
 void load_counts_add(struct load_counts *to, const struct load_counts *from);
 
 /* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among

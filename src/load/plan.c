@@ -300,6 +300,13 @@ static bool plan_schedule(struct load_plan *p, struct fail *f)
     return true;
 }
 
+static bool plan_sampling(const struct load_plan *p, struct fail *f)
+{
+    uint64_t every_ns = p->config.sample_ns;
+    return (every_ns >= 10 * NS_PER_MS && every_ns <= NS_PER_S) ||
+           fail_set(f, EXIT_USAGE, "--sample-interval must be from 10ms to 1s");
+}
+
 /* A user who gives a time-out longer than the run has one of the two numbers wrong. */
 static bool plan_timeout(struct load_plan *p, struct fail *f)
 {
@@ -474,7 +481,7 @@ static bool plan_ports(const struct load_plan *p, struct fail *f)
 
 static bool plan_make(struct load_plan *p, const char *url, struct fail *f)
 {
-    if (!plan_model(p, f) || !plan_schedule(p, f) || !plan_timeout(p, f) ||
+    if (!plan_model(p, f) || !plan_schedule(p, f) || !plan_timeout(p, f) || !plan_sampling(p, f) ||
         !plan_connections(p, f) || !plan_rate_is_possible(p, f))
         return false;
     if (p->config.expect && !expect_parse(p->config.expect, &p->expected, f))

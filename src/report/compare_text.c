@@ -118,7 +118,7 @@ static const char *heading_text(const struct compare_side *side, char out[CELL_B
 {
     size_t len = strlen(side->name), room = COLUMN_WIDTH - 2;
     bool is_long = len > room;
-    snprintf(out, CELL_BYTES, "%s%.40s", is_long ? ".." : "",
+    snprintf(out, CELL_BYTES, "%s%.*s", is_long ? ".." : "", (int)room,
              side->name + (is_long ? len - (room - 2) : 0));
     return out;
 }

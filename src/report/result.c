@@ -231,6 +231,7 @@ json_t *result_known_json(const struct result_target *t)
     const struct load_result *r = t->load;
     json_t *to = json_object();
     put(to, "name", json_string(t->name));
+    put(to, "repeat", t->repeat ? json_integer(t->repeat) : json_null());
     put(to, "url", json_string(r->url));
     put(to, "method", json_string(r->method));
     put(to, "model", json_string(r->model));
@@ -288,12 +289,26 @@ static json_t *text_or_null(const char *text)
     return text ? json_string(text) : json_null();
 }
 
+static json_t *figures_json(const struct result *r)
+{
+    json_t *to = json_array();
+    for (unsigned i = 0; i < r->figure_count; i++) {
+        const struct result_figure *figure = &r->figures[i];
+        CHECK(json_array_append_new(to, json_pack("{s:s, s:s, s:f}", "contestant",
+                                                  figure->contestant, "metric", figure->metric,
+                                                  "value", figure->value)) == 0);
+    }
+    return to;
+}
+
 static json_t *scenario_json(const struct result *r)
 {
     const struct load_result *first = r->target_count ? r->targets[0].load : NULL;
     json_t *to = json_object();
     put(to, "name", json_string(r->scenario));
     put(to, "load_model", first ? json_string(first->is_open ? "open" : "closed") : json_null());
+    put(to, "published", text_or_null(r->published));
+    put(to, "figures", figures_json(r));
     put(to, "services", text_or_null(r->services));
     put(to, "store", text_or_null(r->store));
     put(to, "cache", text_or_null(r->cache));
@@ -344,6 +359,27 @@ static json_t *overall_verdict(const struct result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
 }
 
+static json_t *races_json(const struct result_races *r)
+{
+    if (!r->repeats)
+        return json_null();
+    json_t *to = json_object(), *failures = json_array();
+    for (unsigned i = 0; i < r->failure_count; i++) {
+        const struct result_failure *one = &r->failures[i];
+        json_t *failure = json_object();
+        put(failure, "name", json_string(one->name));
+        put(failure, "repeat", one->repeat ? json_integer(one->repeat) : json_null());
+        put(failure, "skipped", json_boolean(one->is_skipped));
+        put(failure, "reason", json_string(one->reason));
+        CHECK(json_array_append_new(failures, failure) == 0);
+    }
+    put(to, "repeats", json_integer(r->repeats));
+    put(to, "order_seed", json_integer(r->order_seed));
+    put(to, "warmup_s", json_real((double)r->warmup_ns / NS_PER_S));
+    put(to, "failures", failures);
+    return to;
+}
+
 json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
@@ -368,6 +404,7 @@ json_t *result_json(const struct result *r)
     json_t *to = result_head_json(r), *targets = json_array();
     for (unsigned i = 0; i < r->target_count; i++)
         CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
+    put(to, "races", races_json(&r->races));
     put(to, "targets", targets);
     put(to, "client", client_json(r));
     put(to, "verdict", overall_verdict(r));

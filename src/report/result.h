@@ -15,14 +15,41 @@
 /* One contestant's part, and what only the one who ran it knows. */
 struct result_target {
     const char *name;
+    unsigned repeat; /* which of its races, from 1; 0: there is but one */
     const struct load_result *load;
     const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
+/* What somebody published of a contestant. */
+struct result_figure {
+    char contestant[32];
+    const char *metric; /* "max_rps", "rps", "mean_us" */
+    double value;
+};
+
+/* A race that gave no numbers, or should not have. */
+struct result_failure {
+    const char *name;
+    unsigned repeat; /* 0: before the first race */
+    bool is_skipped; /* this machine lacks what it needs */
+    char reason[1024];
+};
+
+/* How the races of a run were made; zeroed: there was none. */
+struct result_races {
+    uint32_t repeats, order_seed;
+    uint64_t warmup_ns;
+    const struct result_failure *failures;
+    unsigned failure_count;
+};
+
 struct result {
     int argc;
-    char **argv;               /* the command line */
-    const char *scenario;      /* "test2"; "load" for plain loads */
+    char **argv;           /* the command line */
+    const char *scenario;  /* "test2"; "load" for plain loads */
+    const char *published; /* the scenario's words about it; NULL: none */
+    const struct result_figure *figures;
+    unsigned figure_count;
     const char *services;      /* "managed", "external", "embedded", "none" */
     const char *store, *cache; /* as storage_store_text(); NULL: not ours */
     uint32_t
@@ -30,8 +57,9 @@ struct result {
                           PostgreSQL */
     const char *pinning; /* "target 0, client 1, services unpinned"; NULL: not pinned */
     bool is_interrupted;
-    const struct result_target *targets;
+    const struct result_target *targets; /* in the order in which they raced */
     unsigned target_count;
+    struct result_races races;
 };
 
 /* The document; freed with json_decref(). */

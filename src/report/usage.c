@@ -3,6 +3,9 @@
 
 #include "report/json_priv.h"
 
+/* In a shorter last row the scheduler's ticks show as peaks. */
+static const double SHORTEST_S = 0.1;
+
 /* --- a second --- */
 
 static void put_spread(json_t *to, const char *key, const struct usage_spread *s,
@@ -18,6 +21,12 @@ static void put_spread(json_t *to, const char *key, const struct usage_spread *s
     put(to, name, json(s->max));
 }
 
+/* There are many of them, and more digits mean nothing. */
+static double hundredths(float pct)
+{
+    return round((double)pct * 100) / 100;
+}
+
 /* The cores that the party was on. */
 static json_t *cores_json(const struct usage *u, unsigned party)
 {
@@ -27,7 +36,7 @@ static json_t *cores_json(const struct usage *u, unsigned party)
     for (unsigned i = 0; i < u->core_count; i++) {
         snprintf(core, sizeof core, "%u", i);
         if (pct[i] > 0)
-            put(to, core, json_real((double)pct[i]));
+            put(to, core, json_real(hundredths(pct[i])));
     }
     return to;
 }
@@ -57,7 +66,7 @@ static json_t *host_json(const struct usage *u)
     const float *pct = usage_cores((struct usage *)(uintptr_t)u, PARTY_COUNT);
     json_t *cores = json_array();
     for (unsigned i = 0; i < u->core_count; i++)
-        CHECK(json_array_append_new(cores, number((double)pct[i])) == 0);
+        CHECK(json_array_append_new(cores, number(hundredths(pct[i]))) == 0);
     return json_pack("{s:o, s:o, s:o}", "cpu_pct_by_core", cores, "steal_pct", number(u->steal_pct),
                      "mhz", number(u->mhz));
 }
@@ -95,7 +104,8 @@ struct usage_sum usage_sum(const struct load_result *r, enum party party)
             weighted += p->cpu_pct.mean * s->length_s;
             length_s += s->length_s;
         }
-        sum.cpu_pct_max = fmax(sum.cpu_pct_max, p->cpu_pct.max); /* the one that is known */
+        if (s->length_s >= SHORTEST_S || isnan(sum.cpu_pct_max))
+            sum.cpu_pct_max = fmax(sum.cpu_pct_max, p->cpu_pct.max); /* the one that is known */
         sum.rss_bytes_max = fmax(sum.rss_bytes_max, p->rss_bytes.max);
         sum.pss_bytes_max = fmax(sum.pss_bytes_max, p->pss_bytes);
     }

@@ -1,0 +1,271 @@
+/* The steps are listed in race_run(), and each undoes nothing: what was started is ended there, in the
+ * reverse order, whichever step failed. */
+#include "lab/race.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "http/url.h"
+#include "lab/sampler.h"
+#include "lab/verify.h"
+#include "report/result.h"
+
+enum { URL_BYTES = 2560, WARM_CONNECTIONS = 8 };
+
+/* What is open while a race goes on. */
+struct turn {
+    struct race *race;
+    struct venue *venue;
+    struct target *target; /* ours */
+    bool has_child;        /* somebody else's */
+    char url[URL_BYTES];
+    struct sampler *sampler;
+    struct verify verify;
+    bool is_verified;
+    bool is_dead; /* the child ended during the load; the reason is in race->why */
+};
+
+/* --- starting --- */
+
+static bool start_own(struct turn *t, struct fail *f)
+{
+    struct target_config config = venue_own_target(t->venue);
+    t->target = target_start(&config, f);
+    if (!t->target)
+        return fail_prefix(f, "target");
+    log_line("target: %s", target_line(t->target));
+    t->race->pg_batch = target_pg_batch(t->target);
+    snprintf(t->race->store, sizeof t->race->store, "%s", target_store_text(t->target));
+    snprintf(t->race->cache, sizeof t->race->cache, "%s", target_cache_text(t->target));
+    snprintf(t->url, URL_BYTES, "http://%s%s", target_address(t->target), t->venue->scenario->path);
+    return true;
+}
+
+/* A URL without a path means its root; the scenario says which path is loaded. */
+static bool take_url(struct turn *t, struct fail *f)
+{
+    struct url parsed;
+    const char *path = t->venue->scenario->path;
+    if (!url_parse(t->race->entrant->word, &parsed, f))
+        return fail_prefix(f, "--target");
+    bool has_path = strcmp(parsed.target, "/") != 0;
+    size_t len = strlen(parsed.text);
+    if (!has_path && len && parsed.text[len - 1] == '/')
+        parsed.text[len - 1] = 0;
+    if (parsed.unix_path[0] && !has_path)
+        snprintf(t->url, URL_BYTES, "unix:%s:%s", parsed.unix_path, path);
+    else
+        snprintf(t->url, URL_BYTES, "%.2000s%s", parsed.text, has_path ? "" : path);
+    return true;
+}
+
+/* How the contestant of `e` is started; `log` must outlive it. */
+static struct contestant_config contestant_config(const struct entrant *e, struct venue *s,
+                                                  char log[VENUE_FOLDER_BYTES + 80])
+{
+    snprintf(log, VENUE_FOLDER_BYTES + 80, "%s/%s.log", s->folder, e->name);
+    return (struct contestant_config){
+        .file = e->file,
+        .places = venue_places(s),
+        .cpus = &s->pinning.target,
+        .log = log,
+        .stop = venue_should_stop,
+        .arg = s,
+    };
+}
+
+static bool start_file(struct turn *t, struct fail *f)
+{
+    char log[VENUE_FOLDER_BYTES + 80];
+    struct contestant_config config = contestant_config(t->race->entrant, t->venue, log);
+    t->has_child = contestant_start(t->venue->contestants, &config, f);
+    if (!t->has_child)
+        return false;
+    log_line("target: %s at %s, process %d, its output in %s", t->race->entrant->name,
+             contestant_address(t->venue->contestants), contestant_pid(t->venue->contestants), log);
+    snprintf(t->url, URL_BYTES, "http://%s%s", contestant_address(t->venue->contestants),
+             t->venue->scenario->path);
+    return true;
+}
+
+bool race_set_up(const struct entrant *e, struct venue *s, struct fail *f)
+{
+    char log[VENUE_FOLDER_BYTES + 80];
+    if (e->kind != ENTRANT_FILE)
+        return true;
+    struct contestant_config config = contestant_config(e, s, log);
+    if (*e->file->setup)
+        log_line("setting %s up: %s, its output in %s", e->name, e->file->setup, log);
+    return contestant_setup(s->contestants, &config, f);
+}
+
+static bool start(struct turn *t, struct fail *f)
+{
+    switch (t->race->entrant->kind) {
+    case ENTRANT_OWN:
+        return start_own(t, f);
+    case ENTRANT_URL:
+        return take_url(t, f);
+    default:
+        return start_file(t, f);
+    }
+}
+
+/* --- the load --- */
+
+/* Asked often: a target that has gone ends the load as well. */
+static bool should_stop(void *arg)
+{
+    struct turn *t = arg;
+    if (t->has_child && !t->is_dead)
+        t->is_dead = !contestant_is_up(t->venue->contestants, &t->race->why);
+    return t->is_dead || venue_should_stop(t->venue);
+}
+
+static void load_begins(void *arg)
+{
+    struct turn *t = arg;
+    sampler_begin(t->sampler);
+}
+
+static void second_passed(void *arg, struct load_second *row)
+{
+    struct turn *t = arg;
+    sampler_fill(t->sampler, row);
+    live_second(t->venue->live, row);
+    result_print_second(row, stderr);
+}
+
+static struct load_plan *plan_new(const struct turn *t, const struct load_config *config,
+                                  struct fail *f)
+{
+    struct load_plan *plan = load_plan_new(config, t->url, f);
+    if (plan && CPU_COUNT(&t->venue->pinning.client))
+        load_plan_pin(plan, &t->venue->pinning.client);
+    return plan;
+}
+
+/* The same requests for a while in a closed loop, for compilers that compile while they run, for
+ * pools and for caches; nothing of it is counted. */
+static bool warm_up(struct turn *t, struct fail *f)
+{
+    struct load_config config = t->venue->scenario->load;
+    struct load_watch watch = {.stop = should_stop, .arg = t};
+    struct load_result ignored;
+    if (!t->venue->config->warmup_ns)
+        return true;
+    config.duration_ns = t->venue->config->warmup_ns;
+    config.duration_was_set = true;
+    config.requests = 0;
+    config.rate = 0;
+    config.ramp = config.stages = config.clients = config.expect = NULL;
+    if (config.connections > WARM_CONNECTIONS)
+        config.connections = WARM_CONNECTIONS;
+    if (config.threads > config.connections)
+        config.threads = config.connections;
+    struct load_plan *plan = plan_new(t, &config, f);
+    bool is_run = plan && load_run(plan, &watch, &ignored, f);
+    if (is_run)
+        load_result_free(&ignored);
+    load_plan_free(plan);
+    return is_run;
+}
+
+static void take_tree(struct sampler_trees *trees, pid_t pid)
+{
+    if (pid)
+        *trees = (struct sampler_trees){.pids = {pid}, .count = 1};
+}
+
+static bool start_sampler(struct turn *t, const struct load_plan *plan, struct fail *f)
+{
+    const struct venue *s = t->venue;
+    struct sampler_config config = {
+        .target = t->target,
+        .interval_ns = plan->config.sample_ns,
+        .busy = {&s->pinning.client, &s->pinning.target, &s->pinning.upstream},
+    };
+    take_tree(&config.trees[PARTY_POSTGRES], s->services.pg_pid);
+    take_tree(&config.trees[PARTY_MEMCACHED], s->services.memcached_pid);
+    if (t->has_child)
+        take_tree(&config.trees[PARTY_TARGET], contestant_pid(s->contestants));
+    if (t->race->entrant->kind != ENTRANT_URL && plan->config.pid)
+        return fail_set(f, EXIT_USAGE,
+                        "--pid is for a --target URL: the process of any other is known");
+    if (t->race->entrant->kind == ENTRANT_URL && !sampler_find_target(&config, plan, f))
+        return false;
+    t->sampler = sampler_start(&config, f);
+    return t->sampler;
+}
+
+static bool load(struct turn *t, struct fail *f)
+{
+    struct load_watch watch = {
+        .begin = load_begins, .second = second_passed, .stop = should_stop, .arg = t};
+    struct load_config config = t->venue->scenario->load;
+    config.is_scaled = true;
+    if (t->is_verified)
+        config.samples = VERIFY_SAMPLES;
+    struct load_plan *plan = plan_new(t, &config, f);
+    if (!plan)
+        return false;
+    live_target(t->venue->live, t->race->entrant->name, plan);
+    t->race->has_result = start_sampler(t, plan, f) && load_run(plan, &watch, &t->race->load, f);
+    load_plan_free(plan);
+    sampler_stop(t->sampler);
+    return t->race->has_result;
+}
+
+/* --- verifying --- */
+
+static bool begin_verify(struct turn *t, struct fail *f)
+{
+    t->is_verified = t->venue->config->is_verified && t->target;
+    return !t->is_verified || verify_begin(&t->verify, t->target, f);
+}
+
+static bool end_verify(struct turn *t, struct fail *f)
+{
+    if (!t->is_verified)
+        return true;
+    bool is_read = verify_end(&t->verify, &t->race->load, &t->race->is_mismatch, f);
+    memcpy(t->race->verified, t->verify.text, sizeof t->race->verified);
+    return is_read;
+}
+
+/* --- the whole --- */
+
+/* What a target that died showed before is no result. */
+static bool has_lived(struct turn *t)
+{
+    if (t->is_dead && t->race->has_result) {
+        fail_prefix(&t->race->why, "in second %u of the load", t->race->load.second_count);
+        load_result_free(&t->race->load);
+        t->race->has_result = false;
+    }
+    return !t->is_dead;
+}
+
+void race_run(struct race *r, struct venue *s)
+{
+    struct turn t = {.race = r, .venue = s};
+    struct fail *f = &r->why, later;
+    bool is_good = venue_clear(s, f) && start(&t, f) && warm_up(&t, f) && begin_verify(&t, f) &&
+                   load(&t, f) && end_verify(&t, f);
+    is_good &= has_lived(&t);
+    if (t.is_verified)
+        verify_close(&t.verify);
+    if (t.target)
+        target_stop(t.target);
+    if (t.has_child)
+        is_good &= contestant_stop(s->contestants, is_good ? f : &later);
+    r->has_failed = !is_good;
+}
+
+void race_free(struct race *r)
+{
+    if (r->has_result)
+        load_result_free(&r->load);
+    r->has_result = false;
+}

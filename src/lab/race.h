@@ -1,0 +1,34 @@
+/* One race: a contestant is started, warmed up, loaded and ended. */
+#ifndef LAB_RACE_H
+#define LAB_RACE_H
+
+#include <stdbool.h>
+
+#include "lab/entrant.h"
+#include "lab/venue.h"
+#include "load/load.h"
+
+struct race {
+    const struct entrant *entrant;
+    unsigned repeat; /* from 1 */
+
+    bool has_result;
+    struct load_result load;
+    char store[256], cache[256]; /* of our own target */
+    uint32_t pg_batch;           /* see struct result */
+    char verified[256];          /* what --verify has to say */
+    bool is_mismatch;
+
+    bool has_failed; /* may be so with a result as well */
+    struct fail why;
+};
+
+/* Runs it. `entrant` and `repeat` are set, the rest zeroed, by the caller. */
+void race_run(struct race *r, struct venue *s);
+void race_free(struct race *r);
+
+/* Sets an entrant up that a file describes. False with `f` filled: it cannot race; EXIT_LACKING if
+ * that is because this machine lacks something. */
+bool race_set_up(const struct entrant *e, struct venue *s, struct fail *f) MUST_USE;
+
+#endif

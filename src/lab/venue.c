@@ -1,0 +1,268 @@
+#include "lab/venue.h"
+
+/* Opened from the outside in: whoever is forked comes first, while there is one thread. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "storage/storage.h"
+#include "upstream/upstream.h"
+
+enum {
+    MARGIN_CONNECTIONS = 100,     /* beside --pg-pool, which 0 leaves to the store */
+    PUBLISHED_CONNECTIONS = 1050, /* contestants bring pools of their own, of up to 500 each */
+};
+
+static const char *const service_names[] = {"auto", "managed", "external", "embedded"};
+
+/* What these entrants, together, make necessary. */
+struct needs {
+    bool postgres, memcached, upstream;
+    bool own, files;
+    bool is_several;
+};
+
+static struct needs needs_of(const struct venue *s, const struct entrant *entrants, unsigned count)
+{
+    const struct scenario *scenario = s->scenario;
+    struct needs n = {.is_several = count > 1 || s->config->repeat > 1};
+    for (unsigned i = 0; i < count; i++) {
+        n.own |= entrants[i].kind == ENTRANT_OWN;
+        n.files |= entrants[i].kind == ENTRANT_FILE;
+        n.postgres |= entrant_asks_for(&entrants[i], "pg_uri");
+        n.memcached |= entrant_asks_for(&entrants[i], "memcached");
+        n.upstream |= entrant_asks_for(&entrants[i], "upstream");
+    }
+    int mode = scenario->target.mode;
+    n.postgres |= n.own && scenario->wants_postgres;
+    n.memcached |= n.own && scenario->wants_memcached;
+    n.upstream |= n.own && (mode == MODE_PROXY || mode == MODE_ALL);
+    return n;
+}
+
+/* --- cores and folder --- */
+
+static bool choose_cores(struct venue *s, struct fail *f)
+{
+    if (!pinning_choose(s->config->pin, &s->pinning, f))
+        return fail_prefix(f, "--pin");
+    const cpu_set_t *sets[] = {&s->pinning.target, &s->pinning.client, &s->pinning.upstream};
+    for (int i = 0; i < 3; i++)
+        if (CPU_COUNT(sets[i]))
+            cpus_text(sets[i], s->cores[i]);
+    return true;
+}
+
+static void choose_folder(struct venue *s)
+{
+    if (s->config->out) {
+        snprintf(s->folder, sizeof s->folder, "%s", s->config->out);
+        return;
+    }
+    char stamp[32];
+    time_t now = time(NULL);
+    struct tm tm;
+    localtime_r(&now, &tm);
+    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
+    snprintf(s->folder, sizeof s->folder, "results/%s-%s", s->scenario->name, stamp);
+    for (int n = 2; !access(s->folder, F_OK) && n < 1000; n++)
+        snprintf(s->folder, sizeof s->folder, "results/%s-%s-%d", s->scenario->name, stamp, n);
+}
+
+bool venue_make_folder(const struct venue *s, struct fail *f)
+{
+    char part[VENUE_FOLDER_BYTES], shown[VENUE_FOLDER_BYTES];
+    for (const char *at = s->folder; *at; at++) {
+        if (*at != '/' && at[1])
+            continue;
+        snprintf(part, sizeof part, "%.*s", (int)(at - s->folder + 1), s->folder);
+        if (mkdir(part, 0777) && errno != EEXIST)
+            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s",
+                            log_escape(span_of(part), shown, sizeof shown), strerror(errno));
+    }
+    return true;
+}
+
+/* --- services --- */
+
+static bool choose_services(struct venue *s, const struct needs *n, struct fail *f)
+{
+    struct fail missing;
+    s->services_mode = (enum run_services)s->config->services;
+    if (!n->postgres && !n->memcached) {
+        s->services_mode = SERVICES_EXTERNAL;
+        return true;
+    }
+    if (s->services_mode == SERVICES_MANAGED)
+        return services_available(n->postgres, n->memcached, f);
+    if (s->services_mode != SERVICES_AUTO)
+        return true;
+    if (services_available(n->postgres, n->memcached, &missing)) {
+        s->services_mode = SERVICES_MANAGED;
+        return true;
+    }
+    if (n->files) {
+        *f = missing;
+        return false;
+    }
+    log_line("embedded stores are used: %s", missing.text);
+    s->services_mode = SERVICES_EMBEDDED;
+    return true;
+}
+
+static bool start_services(struct venue *s, const struct needs *n, struct fail *f)
+{
+    if (s->services_mode != SERVICES_MANAGED)
+        return true;
+    unsigned connections = s->scenario->target.storage.pg_pool + MARGIN_CONNECTIONS;
+    if (n->files && connections < PUBLISHED_CONNECTIONS)
+        connections = PUBLISHED_CONNECTIONS;
+    struct services_config config = {
+        .wants_postgres = n->postgres,
+        .wants_memcached = n->memcached,
+        .has_tcp = n->files,
+        .is_sync_commit_on = s->config->is_sync_commit_on,
+        .max_connections = connections,
+        .cpus = CPU_COUNT(&s->pinning.services) ? &s->pinning.services : NULL,
+    };
+    s->has_services = services_start(&s->services, &config, f);
+    if (s->has_services)
+        log_line("services: PostgreSQL %s (synchronous_commit=%s), memcached %s in %s",
+                 s->services.pg_version, config.is_sync_commit_on ? "on" : "off",
+                 s->services.memcached_version, s->services.folder);
+    return s->has_services;
+}
+
+/* A contestant finds its table made, as the published ones did; and what is to be emptied between
+ * races has to be ours. */
+static bool make_tables(struct venue *s, const struct needs *n, struct fail *f)
+{
+    bool is_needed = s->has_services && n->postgres && (n->files || n->is_several);
+    if (!is_needed)
+        return true;
+    struct storage_config config = s->scenario->target.storage;
+    config.pg = s->services.pg_uri;
+    config.store = "postgres";
+    config.memcached = n->memcached ? s->services.memcached : NULL;
+    config.cache = n->memcached ? "memcached" : "none";
+    s->tables = storage_open(&config, 1, f);
+    s->audit = s->tables ? audit_open(s->tables, f) : NULL;
+    return s->audit || fail_prefix(f, "tables");
+}
+
+bool venue_clear(struct venue *s, struct fail *f)
+{
+    return !s->audit || audit_clear(s->audit, f);
+}
+
+const char *venue_services_text(const struct venue *s)
+{
+    bool has_storage = s->has_services || s->scenario->wants_postgres ||
+                       s->scenario->wants_memcached;
+    return has_storage ? service_names[s->services_mode] : "none";
+}
+
+/* --- the upstream --- */
+
+static bool start_upstream(struct venue *s, const struct needs *n, struct fail *f)
+{
+    if (!n->upstream || s->scenario->target.upstream)
+        return true;
+    struct upstream_config config = s->scenario->upstream;
+    config.listen = "127.0.0.1:0";
+    if (s->cores[2][0])
+        config.cores = s->cores[2];
+    s->upstream = upstream_start(&config, f);
+    if (!s->upstream)
+        return fail_prefix(f, "upstream");
+    snprintf(s->upstream_url, sizeof s->upstream_url, "http://%s/external",
+             upstream_address(s->upstream));
+    return true;
+}
+
+/* --- the whole --- */
+
+bool venue_open(struct venue *s, const struct scenario *scenario, const struct run_config *config,
+                const struct entrant *entrants, unsigned count, struct fail *f)
+{
+    *s = (struct venue){.scenario = scenario, .config = config};
+    struct needs n = needs_of(s, entrants, count);
+    choose_folder(s);
+    if (!choose_cores(s, f) || !choose_services(s, &n, f))
+        return false;
+    if (n.files) {
+        s->contestants = contestants_open(f);
+        if (!s->contestants || !venue_make_folder(s, f))
+            return false;
+    }
+    return start_services(s, &n, f) && make_tables(s, &n, f) && start_upstream(s, &n, f);
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text && *text ? text : NULL;
+}
+
+struct target_places venue_places(const struct venue *s)
+{
+    const struct storage_config *storage = &s->scenario->target.storage;
+    unsigned cores = (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target
+                                                                       : cpus_given());
+    unsigned workers = s->config->workers ? s->config->workers : s->scenario->workers;
+    const char *upstream = s->scenario->target.upstream;
+    return (struct target_places){
+        .pg_uri = s->has_services ? text_or_null(s->services.pg_uri)
+                  : storage->pg   ? storage->pg
+                                  : text_or_null(getenv("DATABASE_URL")),
+        .memcached = s->has_services      ? text_or_null(s->services.memcached)
+                     : storage->memcached ? storage->memcached
+                                          : text_or_null(getenv("MEMCACHED_SERVERS")),
+        .upstream = upstream ? upstream : text_or_null(s->upstream_url),
+        .cores = cores,
+        .workers = workers ? workers : cores,
+    };
+}
+
+struct target_config venue_own_target(const struct venue *s)
+{
+    struct target_config config = s->scenario->target;
+    config.listen = "127.0.0.1:0";
+    if (s->cores[0][0])
+        config.cores = s->cores[0];
+    if (s->upstream)
+        config.upstream = s->upstream_url;
+    if (s->services_mode == SERVICES_MANAGED) {
+        if (s->services.pg_uri[0])
+            config.storage.pg = s->services.pg_uri;
+        if (s->services.memcached[0])
+            config.storage.memcached = s->services.memcached;
+    } else if (s->services_mode == SERVICES_EMBEDDED) {
+        config.storage.store = "sqlite";
+        config.storage.cache = "memory";
+    }
+    return config;
+}
+
+bool venue_should_stop(void *arg)
+{
+    struct venue *s = arg;
+    s->is_interrupted |= s->config->stop(NULL);
+    return s->is_interrupted;
+}
+
+void venue_close(struct venue *s)
+{
+    contestants_close(s->contestants);
+    if (s->upstream)
+        upstream_stop(s->upstream);
+    audit_close(s->audit);
+    storage_free(s->tables);
+    if (s->has_services)
+        services_stop(&s->services);
+}
