@@ -31,6 +31,15 @@ function nearest(list, x) {
     return low > 0 && x - list[low - 1] < list[low] - x ? low - 1 : low;
 }
 
+/* A chart is drawn when it comes into sight, or near it. */
+const inSight = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+        const chart = entry.target.chart;
+        chart.isInSight = entry.isIntersecting;
+        if (chart.isInSight && chart.isStale) chart.draw();
+    }
+}, { rootMargin: "200px" });
+
 /* Charts that share a crosshair and a zoom. */
 class Group {
     charts = new Set();
@@ -49,7 +58,8 @@ class Group {
 }
 
 class Chart {
-    /* `style`: {format, axis, range, isLog, below, mark, cursor}; lines come with setLines(). */
+    /* `style`: {format, axis: formats of values and of their axis; cursor: format of x; range(lines);
+     * isLog; isJoined: over points that a line has not; below(context, area, graph, chart): painted below the lines}. */
     constructor(group, style) {
         this.group = group;
         this.style = style;
@@ -66,22 +76,28 @@ class Chart {
         this.plot.addEventListener("pointerleave", () => group.point(null));
         this.plot.addEventListener("blur", () => group.point(null));
         group.charts.add(this);
+        this.plot.chart = this;
+        inSight.observe(this.plot);
     }
 
-    /* `x` ascends; each line: {label, colour, values by index, dash, isFaint}. */
-    setLines(x, lines, range) {
-        this.x = x;
-        this.lines = lines;
-        this.extent = range;
-        this.values = lines.map(() => element("output"));
-        this.legend.replaceChildren(
-            ...lines.map((line, i) => {
-                const swatch = element("i", { className: line.dash ? "swatch dashed" : "swatch" });
-                swatch.style.setProperty("--line", `var(--${line.colour})`);
-                return element("li", {}, swatch, element("span", { textContent: line.label }), this.values[i]);
-            })
-        );
+    /* `make` gives {x, lines, extent}: x ascends; each line has {label, colour, values in the order of x,
+     * dash, isFaint, hasPoints}. It is called when the chart is in sight. */
+    take(make) {
+        this.make = make;
         this.draw();
+    }
+
+    fill() {
+        const { x, lines, extent } = this.make();
+        Object.assign(this, { x, lines, extent, make: null });
+        this.values = lines.map(() => element("output"));
+        this.legend.replaceChildren(...lines.map((line, i) => {
+            const swatch = element("i", { className: line.dash ? "swatch dashed" : "swatch" });
+            swatch.style.setProperty("--line", `var(--${line.colour})`);
+            return element("li", {}, swatch, element("span", { textContent: line.label }), this.values[i]);
+        }));
+        this.plot.setAttribute("aria-label",
+            lines.map((line) => line.label).join(", ") + "; arrow keys move the crosshair");
     }
 
     rows() {
@@ -112,8 +128,11 @@ class Chart {
         };
     }
 
-    draw() {
-        if (!this.lines?.length || !this.canvas.isConnected) return;
+    draw(isForced = false) {
+        this.isStale = !this.isInSight && !isForced;
+        if (this.isStale) return;
+        if (this.make) this.fill();
+        if (!this.lines) return;
         const options = this.options();
         if (this.graph) this.graph.updateOptions(options);
         else this.graph = this.build(options);
@@ -126,6 +145,7 @@ class Chart {
         return new Dygraph(this.canvas, file, {
             ...options,
             includeZero: true,
+            connectSeparatedPoints: this.style.isJoined,
             pointSize: 2.5,
             highlightCircleSize: 3.5,
             axisLabelFontSize: 12,
@@ -165,7 +185,7 @@ class Chart {
     }
 
     showAt(x) {
-        if (!this.graph) return;
+        if (!this.graph || this.isStale) return;
         const at = x === null ? -1 : nearest(this.x, x);
         const isHere = at >= 0 && Math.abs(this.x[at] - x) < 1e-9;
         this.hair.hidden = !isHere;

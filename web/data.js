@@ -33,7 +33,10 @@ function contestantsOf(documents) {
     };
     add((c) => c.document.scenario?.name ?? "");
     add((c) => format.time(c.document.started));
-    all.forEach((c, i) => (c.index = i));
+    all.forEach((c, i) => {
+        c.index = i;
+        c.curve = curveOf(c);
+    });
     return all;
 }
 
@@ -84,32 +87,32 @@ function median(values) {
     return known.length % 2 ? known[half] : (known[half - 1] + known[half]) / 2;
 }
 
+function offeredIn(point) {
+    return point.rate ?? (point.length_s < 0.5 ? null : point.target_rps ?? point.equivalent_rps);
+}
+
 /* What came of each rate that was offered: [{offered, rps, p99_us, availability}], by rate. Of the
  * seconds at one rate it is the median; the short second at the end of a run tells nothing. A search
  * has its runs instead. */
 function curveOf(c) {
-    const probes = c.target.find_max?.probes;
-    const points = probes
-        ? probes.map((p) => ({ offered: p.rate, ...p }))
-        : c.rows
-              .filter((row) => !(row.length_s < 0.5))
-              .map((row) => ({ offered: row.target_rps ?? row.equivalent_rps, ...row }));
     const byRate = new Map();
-    for (const point of points) {
-        if (!isKnown(point.offered) || point.offered <= 0) continue;
-        const same = byRate.get(point.offered);
+    for (const point of c.target.find_max?.probes ?? c.rows) {
+        const offered = offeredIn(point);
+        if (!isKnown(offered) || offered <= 0) continue;
+        const same = byRate.get(offered);
         if (same) same.push(point);
-        else byRate.set(point.offered, [point]);
+        else byRate.set(offered, [point]);
     }
-    const middle = (same, key) => median(same.map((point) => point[key]));
-    return [...byRate]
-        .sort((a, b) => a[0] - b[0])
-        .map(([offered, same]) => ({
+    const middle = (same, key) => (same.length === 1 ? same[0][key] : median(same.map((point) => point[key])));
+    return [...byRate.keys()].sort((a, b) => a - b).map((offered) => {
+        const same = byRate.get(offered);
+        return {
             offered,
             rps: middle(same, "rps"),
             p99_us: middle(same, "p99_us"),
             availability: middle(same, "availability"),
-        }));
+        };
+    });
 }
 
 /* The rate up to which it kept up: as the result says, else null. */
@@ -122,17 +125,27 @@ function kneeOf(c) {
  * none. */
 function equalRate(contestants) {
     if (contestants.length < 2) return null;
-    const curves = contestants.map(curveOf);
-    const isHeld = (c, point) => point.offered <= (kneeOf(c) ?? Infinity) * 1.001;
-    const near = (curve, rate) =>
-        curve.find((point) => Math.abs(point.offered - rate) <= 0.01 * rate && isKnown(point.p99_us));
-    const shared = curves[0]
-        .filter((point) => curves.every((curve, i) => {
-            const other = near(curve, point.offered);
-            return other && isHeld(contestants[i], other);
-        }))
-        .pop();
-    return shared && { rate: shared.offered, p99_us: curves.map((curve) => near(curve, shared.offered).p99_us) };
+    const near = (c, rate) => {
+        const point = c.curve[firstFrom(c.curve, 0.99 * rate)];
+        const isHeld = point && point.offered <= Math.min(1.01 * rate, (kneeOf(c) ?? Infinity) * 1.001);
+        return isHeld ? point.p99_us : null;
+    };
+    for (const { offered: rate } of contestants[0].curve.slice().reverse()) {
+        const p99_us = contestants.map((c) => near(c, rate));
+        if (p99_us.every(isKnown)) return { rate, p99_us };
+    }
+    return null;
+}
+
+/* The index of the first point at `rate` or above it. */
+function firstFrom(curve, rate) {
+    let low = 0, high = curve.length;
+    while (low < high) {
+        const middle = (low + high) >> 1;
+        if (curve[middle].offered < rate) low = middle + 1;
+        else high = middle;
+    }
+    return low;
 }
 
 /* --- the machine --- */

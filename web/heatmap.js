@@ -23,17 +23,27 @@ function heatStyle(panel) {
 }
 
 /* Of several contestants one is shown; the others by its switch. */
-function heatLines(panel, contestants) {
+function heatMaker(panel, contestants) {
     const known = contestants.filter((c) => c.rows.some((row) => bucketsOf(row).length));
     if (!known.length) return null;
     panel.offer(known.map((c) => ({ id: c.label, label: c.label })));
-    panel.heat = known.find((c) => c.label === panel.chosen) ?? known[0];
-    const uppers = panel.heat.rows.flatMap((row) => bucketsOf(row).map(([upper]) => upper));
-    const lowest = uppers.reduce((a, b) => Math.min(a, b)), highest = uppers.reduce((a, b) => Math.max(a, b));
-    panel.edges = [lowerEdge(lowest), highest];
-    const x = secondsOf(contestants);
-    const values = byX(panel.heat.rows, x, (row) => row.t).map((row) => row?.p99_us ?? null);
-    return { x, lines: [{ label: "p99", colour: "heat-line", isFaint: true, values }], extent: extentOf(x, true) };
+    return () => {
+        const axis = axisOf(contestants, false);
+        panel.heat = known.find((c) => c.label === panel.chosen) ?? known[0];
+        panel.edges = edgesOf(panel.heat.rows);
+        const values = axis.pointsOf.get(panel.heat).map((row) => row?.p99_us ?? null);
+        return { ...axis, lines: [{ label: "p99", colour: "heat-line", isFaint: true, values }] };
+    };
+}
+
+function edgesOf(rows) {
+    let low = Infinity, high = 0;
+    for (const row of rows)
+        for (const [upper] of bucketsOf(row)) {
+            low = Math.min(low, upper);
+            high = Math.max(high, upper);
+        }
+    return [lowerEdge(low), high];
 }
 
 /* From the faintest to the fullest, through a colour between, as `r, g, b`. */

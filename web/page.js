@@ -18,27 +18,17 @@ function show(documents) {
     showMeasured(documents, contestants);
     showVerdict(documents);
     showFigures(contestants, isLive);
-    showContestants(contestants, isLive);
+    showContestants(documents, contestants, isLive);
     showPanels(contestants, isLive);
     showEnvironment(documents);
     showCommand(documents);
 }
 
-function kneesOf(contestants) {
-    return contestants.filter((c) => kneeOf(c) !== null).map((c) => ({
-        rate: kneeOf(c),
-        colour: contestants.length > 1 ? "c" + (c.index % 8) : "ink",
-        label: (contestants.length > 1 ? c.label + " " : "held ") + format.short(kneeOf(c)) + "/s",
-    }));
-}
-
 function showPanels(contestants, isLive) {
     const absent = [];
     const isDrawn = { true: false, false: false };
-    const knees = kneesOf(contestants);
-    for (const section of ["against-rate", "against-time"]) byId(section).hidden = contestants.length === 0;
+    for (const section of ["against-rate", "against-time"]) byId(section).hidden = false; /* to be measured */
     for (const panel of panels.values()) {
-        if (panel.isRate) panel.chart.knees = knees;
         const has = panel.update(contestants);
         isDrawn[panel.isRate] ||= has;
         if (!has && !isLive && panel.definition.absent) absent.push(panel.definition.absent);
@@ -60,10 +50,10 @@ function isDark() {
     return root.dataset.theme ? root.dataset.theme === "dark" : systemIsDark.matches;
 }
 
-function redraw() {
-    for (const panel of panels.values()) {
-        panel.chart.draw();
-        panel.chart.resize();
+function redraw(isForced) {
+    for (const { chart, root: shown } of panels.values()) {
+        if (!shown.hidden) chart.draw(isForced);
+        chart.resize();
     }
 }
 
@@ -89,7 +79,7 @@ function startPrinting() {
         before = root.dataset.theme;
         root.dataset.theme = "light";
         root.classList.add("printing");
-        redraw();
+        redraw(true);
     });
     addEventListener("afterprint", () => {
         if (before) root.dataset.theme = before;

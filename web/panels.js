@@ -8,6 +8,11 @@ function kind(id, label, colour, of, more = {}) {
     return { id, label, colour, of, ...more };
 }
 
+/* The second in which a run ends is seldom a whole one, and its rate is none. */
+function targetOf(row) {
+    return row.length_s < 0.5 ? null : row.target_rps ?? row.equivalent_rps;
+}
+
 /* A kind for each party of which `of` knows something. */
 function partyKinds(contestants, of) {
     return PARTIES.filter((party) => contestants.some((c) => c.rows.some((row) => isKnown(of(row, party)))))
@@ -45,7 +50,7 @@ const TIME_PANELS = [
         axis: format.short,
         kinds: knownKinds([
             kind("achieved", "achieved", "c0", (row) => row.rps),
-            kind("target", "target", "muted", (row) => row.target_rps ?? row.equivalent_rps, { isTarget: true }),
+            kind("target", "target", "muted", targetOf, { isTarget: true }),
         ]),
         absent: "Requests per second: no second was recorded.",
     },
@@ -65,7 +70,7 @@ const TIME_PANELS = [
     },
     {
         id: "heat",
-        title: "Latency, all of it",
+        title: "Latency heat map",
         isHeat: true,
         absent: "Latency heat map: the seconds of this result have no buckets of latency.",
     },
@@ -161,14 +166,14 @@ const RATE_PANELS = [
         title: "p99 latency",
         format: format.latency,
         hasLog: true,
-        kinds: [kind("p99", "p99", "c1", (point) => point.p99_us)],
+        kinds: () => [kind("p99", "p99", "c1", (point) => point.p99_us)],
     },
     {
         id: "rate-achieved",
         title: "Achieved requests per second",
         format: format.rate,
         axis: format.short,
-        kinds: [
+        kinds: () => [
             kind("achieved", "achieved", "c0", (point) => point.rps),
             kind("target", "offered", "muted", (point) => point.offered, { isTarget: true }),
         ],
@@ -179,7 +184,7 @@ const RATE_PANELS = [
         format: format.share,
         axis: (share) => (share > 1 ? "" : format.percent(share * 100, true)),
         range: shareRange,
-        kinds: [kind("availability", "availability", "c0", (point) => point.availability)],
+        kinds: () => [kind("availability", "availability", "c0", (point) => point.availability)],
     },
 ];
 
@@ -197,7 +202,8 @@ class Panel {
             axis: definition.axis,
             range: definition.range,
             isLog: false,
-            cursor: isRate ? (rate) => format.short(rate) : undefined,
+            isJoined: isRate,
+            cursor: isRate ? (rate) => format.short(rate) + "/s" : undefined,
             below: isRate ? drawKnees : undefined,
         };
         if (definition.isHeat) Object.assign(this.style, heatStyle(this));
@@ -210,12 +216,13 @@ class Panel {
     }
 
     addLog() {
-        const box = element("input", { type: "checkbox" });
-        box.addEventListener("change", () => {
-            this.style.isLog = box.checked;
+        this.logBox = element("input", { type: "checkbox" });
+        this.logBox.addEventListener("change", () => {
+            this.style.isLog = this.logBox.checked;
+            this.isLogChosen = true;
             this.chart.draw();
         });
-        this.log = element("label", { className: "log" }, box, "log");
+        this.log = element("label", { className: "log" }, this.logBox, "log");
     }
 
     /* One of `choices` [{id, label}] by radio buttons; redrawn only when they have changed. */
@@ -240,96 +247,113 @@ class Panel {
 
     /* Takes the contestants as they are now; false: it has nothing to draw. */
     update(contestants) {
-        this.contestants = contestants;
-        const drawn = this.definition.isHeat ? heatLines(this, contestants)
-            : this.isRate ? this.rateLines(contestants) : this.timeLines(contestants);
-        this.root.hidden = !drawn;
-        if (!drawn) return false;
-        this.chart.plot.setAttribute("aria-label", this.definition.title + ": " +
-            drawn.lines.map((line) => line.label).join(", ") + ". Arrow keys move the crosshair.");
-        this.chart.setLines(drawn.x, drawn.lines, drawn.extent);
-        return true;
+        this.contestants = this.chart.contestants = contestants;
+        if (this.log && !this.isLogChosen) /* contestants are often decades apart */
+            this.style.isLog = this.logBox.checked = contestants.length > 1;
+        const make = this.definition.isHeat ? heatMaker(this, contestants) : this.maker(contestants);
+        this.root.hidden = !make;
+        if (make) this.chart.take(make);
+        return make !== null;
     }
 
-    timeLines(contestants) {
-        const kinds = this.definition.kinds(contestants);
-        if (!kinds.length) return null;
-        const x = secondsOf(contestants);
-        return { x, lines: this.linesOf(contestants, kinds, (c) => byX(c.rows, x, (row) => row.t)), extent: extentOf(x, true) };
+    /* How to make what the chart draws, once it is in sight; null if there is nothing. */
+    maker(contestants) {
+        const kinds = this.definition.kinds(contestants), axis = axisOf(contestants, this.isRate);
+        if (!kinds.length || (this.isRate && axis.x.length < 2)) return null;
+        const isOne = contestants.length === 1;
+        this.offer(isOne ? [] : kinds.filter((k) => !k.isTarget));
+        return () => ({ ...axis, lines: isOne ? this.linesByKind(contestants[0], kinds, axis) : this.linesByContestant(contestants, kinds, axis) });
     }
 
-    rateLines(contestants) {
-        const curves = new Map(contestants.map((c) => [c, curveOf(c)]));
-        const x = [...new Set([...curves.values()].flatMap((curve) => curve.map((point) => point.offered)))]
-            .sort((a, b) => a - b);
-        if (x.length < 2) return null;
-        const lines = this.linesOf(contestants, this.definition.kinds, (c) => byX(curves.get(c), x, (point) => point.offered));
-        for (const line of lines) line.hasPoints = !line.dash && x.length < 200;
-        return { x, lines: lines.filter((line) => line.values.some(isKnown)), extent: extentOf(x, false) };
-    }
-
-    linesOf(contestants, kinds, pointsOf) {
-        const line = (c, k, label, colour) => ({
-            label, colour,
+    line(c, k, axis, label, colour) {
+        return {
+            label,
+            colour,
             dash: k.isTarget,
             isFaint: k.isFaint || k.isTarget,
-            values: pointsOf(c).map((point) => (point ? k.of(point) ?? null : null)),
-        });
-        if (contestants.length === 1) {
-            this.offer([]);
-            return kinds.map((k) => line(contestants[0], k, k.label, k.colour));
+            hasPoints: this.isRate && !k.isTarget && axis.x.length < 200,
+            values: axis.pointsOf.get(c).map((point) => (point ? k.of(point) ?? null : null)),
+        };
+    }
+
+    linesByKind(c, kinds, axis) {
+        return kinds.map((k) => this.line(c, k, axis, k.label, k.colour));
+    }
+
+    linesByContestant(contestants, kinds, axis) {
+        const chosen = kinds.find((k) => k.id === this.chosen);
+        const lines = contestants.map((c) => this.line(c, chosen, axis, c.label, colourOf(c)));
+        for (const k of kinds.filter((one) => one.isTarget)) {
+            const wanted = contestants.map((c) => this.line(c, k, axis, `${k.label}, ${c.label}`, colourOf(c)));
+            lines.push(...(sharedLine(wanted, k.label) ?? wanted));
         }
-        const choices = kinds.filter((k) => !k.isTarget);
-        this.offer(choices);
-        const chosen = choices.find((k) => k.id === this.chosen);
-        const lines = contestants.map((c) => line(c, chosen, c.label, "c" + (c.index % 8)));
-        for (const k of kinds.filter((one) => one.isTarget)) lines.push(...targetsOf(contestants, k, line));
         return lines;
     }
 }
 
-/* What was wanted of each; of contestants that were given the same, once. */
-function targetsOf(contestants, k, line) {
-    const wanted = contestants.map((c) => line(c, k, `${k.label}, ${c.label}`, "c" + (c.index % 8)));
-    const longest = wanted.reduce((a, b) =>
-        b.values.filter(isKnown).length > a.values.filter(isKnown).length ? b : a);
-    const isSame = wanted.every((one) => one.values.every((v, i) => !isKnown(v) || v === longest.values[i]));
-    return isSame ? [{ ...longest, label: k.label, colour: "muted" }] : wanted;
+function colourOf(c) {
+    return "c" + (c.index % 8);
 }
 
-/* Every second that any has; a second that nobody has breaks the lines. */
-function secondsOf(contestants) {
-    const all = [...new Set(contestants.flatMap((c) => c.rows.map((row) => row.t)))].sort((a, b) => a - b);
-    return all.flatMap((t, i) => (i && t - all[i - 1] > 1 ? [all[i - 1] + 1, t] : [t]));
+/* What was wanted of contestants that were given the same, once; null if it differs. */
+function sharedLine(lines, label) {
+    const length = (line) => line.values.filter(isKnown).length;
+    const longest = lines.reduce((a, b) => (length(b) > length(a) ? b : a));
+    const isSame = lines.every((line) => line.values.every((v, i) => !isKnown(v) || v === longest.values[i]));
+    return isSame ? [{ ...longest, label, colour: "muted" }] : null;
 }
 
-function byX(points, x, xOf) {
-    const known = new Map(points.map((point) => [xOf(point), point]));
-    return x.map((at) => known.get(at));
+/* --- one x for all --- */
+
+const axes = new WeakMap();
+
+/* {x, extent, pointsOf: contestant => its points in the order of x}, made once for all panels. */
+function axisOf(contestants, isRate) {
+    const made = axes.get(contestants) ?? {};
+    axes.set(contestants, made);
+    return (made[isRate] ??= isRate
+        ? axisOver(contestants, (c) => c.curve, (point) => point.offered, false)
+        : axisOver(contestants, (c) => c.rows, (row) => row.t, true));
 }
 
-/* All panels of a group begin and end alike. */
-function extentOf(x, isTime) {
-    const first = x[0], last = x[x.length - 1], margin = (last - first || 1) * 0.02;
-    return isTime ? [Math.min(first, 1) - 0.5, last + 0.5] : [first - margin, last + margin];
+/* Of seconds that nobody has there is one, so that the lines break; all panels end alike. */
+function axisOver(contestants, pointsOf, xOf, isTime) {
+    let x = [...new Set(contestants.flatMap((c) => pointsOf(c).map(xOf)))].sort((a, b) => a - b);
+    const first = x[0], last = x[x.length - 1];
+    if (isTime) x = x.flatMap((t, i) => (i && t - x[i - 1] > 1 ? [x[i - 1] + 1, t] : [t]));
+    const margin = (last - first || 1) * 0.02;
+    const places = new Map(x.map((at, i) => [at, i]));
+    const aligned = (points) => {
+        const placed = new Array(x.length);
+        for (const point of points) placed[places.get(xOf(point))] = point;
+        return Array.from(placed);
+    };
+    return {
+        x,
+        extent: isTime ? [Math.min(first, 1) - 0.5, last + 0.5] : [first - margin, last + margin],
+        pointsOf: new Map(contestants.map((c) => [c, aligned(pointsOf(c))])),
+    };
 }
 
-/* The rate that was held, as an upright line with its number. */
+/* --- the knee --- */
+
+/* The rate that was held, as an upright line; with one contestant its number stands beside it, of
+ * several the table has it. */
 function drawKnees(context, area, graph, chart) {
-    chart.knees?.forEach(({ rate, colour: name, label }, i) => {
-        const x = Math.round(graph.toDomXCoord(rate)) + 0.5;
-        if (x < area.x || x > area.x + area.w) return;
+    for (const c of chart.contestants) {
+        const x = Math.round(graph.toDomXCoord(kneeOf(c) ?? NaN)) + 0.5;
+        if (!(x >= area.x && x <= area.x + area.w)) continue;
+        const isOne = chart.contestants.length === 1, isLeft = x > area.x + area.w / 2;
         context.save();
-        context.strokeStyle = context.fillStyle = colour(name);
+        context.strokeStyle = context.fillStyle = colour(isOne ? "ink" : colourOf(c));
         context.setLineDash([2, 3]);
         context.beginPath();
         context.moveTo(x, area.y);
         context.lineTo(x, area.y + area.h);
         context.stroke();
-        const isLeft = x > area.x + area.w / 2;
         context.font = "12px system-ui, sans-serif";
         context.textAlign = isLeft ? "right" : "left";
-        context.fillText(label, x + (isLeft ? -6 : 6), area.y + 14 + 16 * i);
+        if (isOne) context.fillText(`held ${format.short(kneeOf(c))}/s`, x + (isLeft ? -6 : 6), area.y + area.h * 0.35);
         context.restore();
-    });
+    }
 }

@@ -31,8 +31,13 @@ function loadText(target) {
     return joined([
         target.method && `${target.method} ${pathOf(target.url)}`,
         (MODELS[target.model] ?? target.model) + (target.arrivals === "poisson" ? ", poisson" : ""),
-        isKnown(target.duration_s) && format.seconds(target.duration_s),
     ]);
+}
+
+function durationText(contestants) {
+    const lengths = contestants.map((c) => c.target.duration_s).filter(isKnown).map(Math.round);
+    const longest = highest(lengths);
+    return longest && (new Set(lengths).size > 1 ? "up to " : "") + format.seconds(longest);
 }
 
 function showMeasured(documents, contestants) {
@@ -52,6 +57,7 @@ function showMeasured(documents, contestants) {
                 isKnown(environment.cores) && environment.cores + (environment.cores === 1 ? " core" : " cores"),
                 environment.kernel && "Linux " + environment.kernel,
                 first.client?.connections && first.client.connections + " connections",
+                durationText(contestants),
             ]),
         })
     );
@@ -191,7 +197,7 @@ function columnsOf(contestants) {
 
 function contestantRow(c, contestants, columns) {
     const swatch = element("i", { className: "swatch" });
-    swatch.style.setProperty("--line", `var(--c${c.index % 8})`);
+    swatch.style.setProperty("--line", `var(--${colourOf(c)})`);
     const note = noteOf(c, contestants);
     return element("tr", {},
         element("th", { scope: "row" },
@@ -204,15 +210,34 @@ function contestantRow(c, contestants, columns) {
         }));
 }
 
-function publishedBlock(contestants) {
-    const texts = distinct(contestants.map((c) => c.target.published));
-    if (!texts.length) return null;
-    return element("aside", { className: "published" },
-        element("h3", { textContent: "Published" }),
-        ...texts.map((text) => element("p", { textContent: typeof text === "string" ? text : JSON.stringify(text) })));
+/* What others have published of the same, in words and in numbers. */
+const METRICS = {
+    max_rps: { label: "requests/s at most", format: format.rate },
+    rps: { label: "requests/s", format: format.rate },
+    mean_us: { label: "mean latency", format: format.latency },
+};
+
+function figureRow({ contestant, metric, value, of }) {
+    const { label, format: text } = METRICS[metric] ?? { label: metric, format: format.rate };
+    return element("tr", {},
+        element("th", { scope: "row" }, contestant, of ? element("small", { textContent: of }) : null),
+        element("td", {}, text(value), element("small", { textContent: " " + label })));
 }
 
-function showContestants(contestants, isLive) {
+function publishedBlock(documents) {
+    const scenarios = documents.map((d) => d.scenario).filter((scenario) => scenario?.published || scenario?.figures?.length);
+    if (!scenarios.length) return null;
+    const words = distinct(scenarios.map((scenario) => scenario.published));
+    const isOne = new Set(scenarios.map((scenario) => scenario.name)).size === 1;
+    const figures = distinct(scenarios.flatMap(({ name, figures: of }) =>
+        (of ?? []).map((figure) => JSON.stringify({ ...figure, of: isOne ? "" : name }))));
+    return element("aside", { className: "published" },
+        element("h3", { textContent: "Published" }),
+        figures.length ? element("table", {}, ...figures.map((figure) => figureRow(JSON.parse(figure)))) : null,
+        ...words.map((text) => element("p", { className: figures.length ? "quiet" : "", textContent: text })));
+}
+
+function showContestants(documents, contestants, isLive) {
     const columns = columnsOf(contestants);
     const isTable = contestants.length > 0 && !(isLive && contestants.length === 1);
     const table = isTable && element("div", { className: "table" },
@@ -222,7 +247,7 @@ function showContestants(contestants, isLive) {
                 ...columns.map((column) => element("th", { scope: "col", className: column.isText ? "text" : "" },
                     column.head, column.note ? element("small", { textContent: column.note }) : null)))),
             element("tbody", {}, ...contestants.map((c) => contestantRow(c, contestants, columns)))));
-    byId("contestants").replaceChildren(...[table, publishedBlock(contestants)].filter(Boolean));
+    byId("contestants").replaceChildren(...[table, publishedBlock(documents)].filter(Boolean));
 }
 
 /* --- the machine, and once more --- */

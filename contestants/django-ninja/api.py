@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from django.db import Error as DatabaseError
+from django.db import DataError, Error as DatabaseError
 from django.http import HttpResponse
 from django.urls import path
 from ninja import NinjaAPI, Path, Schema
@@ -35,7 +35,6 @@ class Device(Schema):
 
 
 api = NinjaAPI(renderer=CompactJSON())
-urlpatterns = [path("", api.urls)]
 
 
 @api.exception_handler(DatabaseError)
@@ -45,6 +44,11 @@ def unavailable(request, error):
     response = api.create_response(request, {"error": str(error)}, status=503)
     response["Retry-After"] = "1"
     return response
+
+
+@api.exception_handler(DataError)
+def refused(request, error):
+    return api.create_response(request, {"error": str(error)}, status=400)
 
 
 @api.exception_handler(service.UpstreamError)
@@ -80,3 +84,6 @@ def fetch_external(request):
 @api.get("/metrics")
 def metrics(request):
     return HttpResponse(published.metrics(), content_type=published.METRICS_TYPE)
+
+
+urlpatterns = [path("", api.urls)]  # as the routes are by now

@@ -56,7 +56,8 @@ async def create_device(device: Device):
 
         start = time.time()
         # The commit has expired the attributes: reading them selects the row.
-        value = {"id": device.id, "uuid": device.uuid, "mac": device.mac, "firmware": device.firmware,
+        value = {"id": device.id, "uuid": device.uuid, "mac": device.mac,
+                 "firmware": device.firmware,
                  "created_at": device.created_at, "updated_at": device.updated_at}
         cache.set(device.uuid, value, expire=EXPIRY_S)
         SET.observe(time.time() - start)

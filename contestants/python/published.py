@@ -1,5 +1,5 @@
-"""What the publication fixes for every implementation: the three devices, and the metrics with their
-names, labels and buckets."""
+"""What the publication fixes for every implementation: the three devices, and the metrics with
+their names, labels and buckets."""
 
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
@@ -52,5 +52,5 @@ METRICS_TYPE = CONTENT_TYPE_LATEST
 
 
 def metrics():
-    """The page of this process. With several workers each scrape shows one of them, as published."""
+    """The page of this process. With several workers each scrape shows one, as published."""
     return generate_latest()

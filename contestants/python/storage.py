@@ -48,7 +48,8 @@ async def lifespan(app: FastAPI):
 
 async def insert(connection, device_uuid, device, now):
     start = time.perf_counter()
-    row_id = await connection.fetchval(INSERT_DEVICE, device_uuid, device.mac, device.firmware, now, now)
+    row_id = await connection.fetchval(INSERT_DEVICE, device_uuid, device.mac, device.firmware,
+                                       now, now)
     INSERT.observe(time.perf_counter() - start)
     return row_id
 

@@ -3,6 +3,7 @@
 #define BASE_CLOCK_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -28,5 +29,19 @@ uint64_t clock_cpu_ns_by(clockid_t clock);
 /* Writes `2026-11-20T17:00:00.123456Z` (27 bytes, then a NUL) for microseconds since the epoch,
  * years 1970 to 9999. */
 void clock_text(int64_t wall_us, char text[CLOCK_TEXT_BYTES]);
+
+/* Reads a time as RFC 3339 section 5.6 has it, `2026-11-20T17:00:00Z` or with a fraction and an
+ * offset as `2026-11-20T18:00:00.25+01:00`, the whole of `text`; years 1970 to 9999, digits behind
+ * microseconds are dropped, a leap second is the second behind it. */
+bool clock_parse(const char *text, int64_t *wall_us);
+
+/* How far the wall clock may be off, as the kernel was told by whoever disciplines it (chrony, NTP,
+ * PTP; see adjtimex(2)). */
+struct clock_quality {
+    bool is_known; /* the kernel may be asked: containers without CAP_SYS_TIME may not */
+    bool is_synchronised;
+    int64_t error_us, error_max_us; /* estimated; bound that grows between corrections */
+};
+struct clock_quality clock_quality(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include "lab/race.h"
 #include "lab/venue.h"
 #include "live/live.h"
+#include "report/html.h"
 #include "report/result.h"
 
 static const uint64_t WARMUP_NS = 2 * NS_PER_S;
@@ -256,6 +257,19 @@ static unsigned list_results(const struct lab *l, struct result_target *targets)
     return count;
 }
 
+/* The page beside the result: report.html in the same folder. */
+static bool leave_report(const struct lab *l, const struct result *result, struct fail *f)
+{
+    char path[VENUE_FOLDER_BYTES + 32];
+    json_t *documents = json_pack("[o]", result_json(result));
+    snprintf(path, sizeof path, "%s/report.html", l->venue.folder);
+    bool is_good = html_write(documents, path, f);
+    json_decref(documents);
+    if (is_good)
+        printf("Report: %s\n", path);
+    return is_good;
+}
+
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 {
     char path[VENUE_FOLDER_BYTES + 32];
@@ -271,9 +285,10 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
     print_rest(l);
     *exit_code = judge(l);
     bool is_left = venue_make_folder(&l->venue, f) && result_write(&result, path, f);
-    free(targets);
     if (is_left)
         printf("\nResult: %s\n", path);
+    is_left = is_left && leave_report(l, &result, f);
+    free(targets);
     fflush(stdout);
     return is_left;
 }

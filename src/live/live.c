@@ -15,7 +15,7 @@
 #include "net/worker.h"
 #include "report/page.h"
 
-enum { BACKLOG = 64 };
+enum { BACKLOG = 64, SEND_BUFFER_BYTES = 64 * 1024 };
 
 static const struct ring_config ring_config = {
     .entries = 256, .completions = 1024, .buffers = 64, .buffer_bytes = 2048};
@@ -81,7 +81,13 @@ static bool port_open(struct live_port *p, const char *option, const char *text,
     if (!p->is_used && is_usual)
         p->is_used = address_parse("127.0.0.1:0", &p->address, f) &&
                      sock_listen(&p->address, &p->listener, 1, BACKLOG, f);
-    return p->is_used || fail_prefix(f, "%s", option);
+    if (!p->is_used)
+        return fail_prefix(f, "%s", option);
+    /* Accepted sockets inherit it: else the kernel would keep megabytes for a viewer that does not
+     * read, and minutes would pass until one is seen not to. */
+    int bytes = SEND_BUFFER_BYTES;
+    setsockopt(p->listener, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    return true;
 }
 
 static void port_close(struct live_port *p)

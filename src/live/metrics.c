@@ -185,7 +185,8 @@ static const struct gauge row_gauges[] = {
     {"in_flight", "iubench_load_in_flight", "requests sent and not ended", 1},
     {"backlog", "iubench_load_backlog", "requests that are due and wait for a connection", 1},
     {"connections", "iubench_load_connections", "connections that are open", 1},
-    {"availability", "iubench_load_availability_ratio", "requests that ended well", 1},
+    {"max_us", "iubench_load_latency_max_seconds", "the slowest request that ended", 1e-6},
+    {"availability", "iubench_load_availability_ratio", "share of requests that ended well", 1},
     {"db_p99_us", "iubench_run_db_p99_seconds", "database inserts, 99th percentile", 1e-6},
     {"cache_p99_us", "iubench_run_cache_p99_seconds", "cache sets, 99th percentile", 1e-6},
     {"pool", "iubench_run_pool_connections", "database connections that are open", 1},
@@ -213,7 +214,7 @@ static void put_row_gauges(const struct metrics *m, const char *target, struct t
         if (!json_is_number(value))
             continue;
         prometheus_family(out, g->name, "gauge", g->help);
-        text_addf(out, "%s{%s} %.9g\n", g->name, target, json_number_value(value) * g->unit);
+        text_addf(out, "%s{%s} %.12g\n", g->name, target, json_number_value(value) * g->unit);
     }
 }
 
@@ -232,7 +233,7 @@ static void put_party_gauges(const struct metrics *m, const char *target, struct
             if (!is_begun)
                 prometheus_family(out, g->name, "gauge", g->help);
             is_begun = true;
-            text_addf(out, "%s{%s,party=\"%s\"} %.9g\n", g->name, target, name,
+            text_addf(out, "%s{%s,party=\"%s\"} %.12g\n", g->name, target, name,
                       json_number_value(value) * g->unit);
         }
     }
@@ -245,7 +246,7 @@ static void put_clients(const struct metrics *m, const char *target, struct text
     if (!json_is_number(clients))
         clients = json_object_get(m->row, "connections");
     prometheus_family(out, "myapp_clients", "gauge", "clients that take turns in sending");
-    text_addf(out, "myapp_clients{%s} %.9g\n", target, json_number_value(clients));
+    text_addf(out, "myapp_clients{%s} %.12g\n", target, json_number_value(clients));
 }
 
 static void put_gauges(const struct metrics *m, struct text *out)

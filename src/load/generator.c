@@ -31,19 +31,13 @@ static void tell(struct generator *g, _Atomic unsigned *what)
 
 /* --- started --- */
 
-/* Users of thread `index`: the remainder goes to the first ones. The same for requests. */
-static uint64_t share_of(uint64_t all, unsigned threads, unsigned index)
-{
-    return all / threads + (index < all % threads);
-}
-
 /* Users of this thread that take part at `ns` from the start. */
 static uint32_t active_at(const struct generator *g, uint64_t ns)
 {
     const struct load_plan *p = g->plan;
     if (!p->clients.pods)
         return g->user_count;
-    return (uint32_t)share_of(clients_at(&p->clients, ns), p->threads, g->index);
+    return (uint32_t)shard_part(plan_clients_at(p, ns), p->threads, g->index);
 }
 
 static unsigned power_of_two(unsigned least, unsigned low, unsigned high)
@@ -94,9 +88,9 @@ bool generator_start(struct generator *g, const struct load_plan *plan, struct c
                      unsigned index, struct fail *f)
 {
     *g = (struct generator){.plan = plan, .crew = crew, .index = index, .waking = WAKING_START};
-    g->user_count = (uint32_t)share_of(plan->connections, plan->threads, index);
+    g->user_count = (uint32_t)shard_part(plan->connections, plan->threads, index);
     g->active_count = active_at(g, 0);
-    rng_seed(&g->rng, plan->config.seed + ((uint64_t)index << 32));
+    rng_seed(&g->rng, plan->config.seed + (shard_index(&plan->shard, index) << 32));
     g->users = mem_pages(g->user_count * sizeof *g->users);
     g->flights = mem_pages(flights_bytes(g));
     if (plan->config.samples)
@@ -104,7 +98,7 @@ bool generator_start(struct generator *g, const struct load_plan *plan, struct c
     block_open(&g->blocks[0], plan);
     block_open(&g->blocks[1], plan);
     g->block = &g->blocks[0];
-    g->requests_left = plan->request_count ? share_of(plan->request_count, plan->threads, index)
+    g->requests_left = plan->request_count ? shard_part(plan->request_count, plan->threads, index)
                                            : UINT64_MAX;
     g->start_task.run = run_start;
     g->swap_task.run = run_swap;
@@ -158,10 +152,16 @@ static void schedule_next(struct generator *g)
     g->next_due_ns = g->start_ns + due_ns;
 }
 
+/* From one index of this thread to the next. */
+static uint64_t schedule_stride(const struct generator *g)
+{
+    return (uint64_t)g->plan->threads * g->plan->shard.count;
+}
+
 static void schedule_take(struct generator *g)
 {
     block_tally(g->block, g->next_step)->counts.scheduled++;
-    g->next_k += g->plan->threads;
+    g->next_k += schedule_stride(g);
     schedule_next(g);
 }
 
@@ -173,7 +173,8 @@ static uint64_t schedule_backlog(const struct generator *g, uint64_t now_ns)
     uint64_t due = pace_due_count(&g->plan->pace, now_ns - g->start_ns);
     if (due > g->end_k)
         due = g->end_k;
-    return due > g->next_k ? (due - g->next_k + g->plan->threads - 1) / g->plan->threads : 0;
+    uint64_t stride = schedule_stride(g);
+    return due > g->next_k ? (due - g->next_k + stride - 1) / stride : 0;
 }
 
 static void run_start(struct task *t)
@@ -189,7 +190,7 @@ static void run_start(struct task *t)
     g->next_due_ns = TIMER_NEVER;
     g->next_stage_ns = g->plan->clients.pods ? g->start_ns : TIMER_NEVER;
     if (g->plan->is_open) {
-        g->next_k = g->index;
+        g->next_k = shard_index(&g->plan->shard, g->index);
         g->end_k = g->plan->pace.total;
         schedule_next(g);
     }
@@ -310,8 +311,8 @@ static void send_ready(struct generator *g, uint64_t now_ns)
         while (user_has_room(u) && !must_think(g, u, now_ns) && take_request(g, u, now_ns)) {
             u->has_request = false;
             count_sent(g, g->next_step, now_ns);
-            user_send(u, now_ns, g->next_step, g->request_count++ * g->plan->threads + g->index,
-                      now_ns);
+            uint64_t number = g->request_count++ * g->plan->threads + g->index;
+            user_send(u, now_ns, g->next_step, shard_index(&g->plan->shard, number), now_ns);
             connects += u->client.state != CLIENT_OPEN;
         }
         bool is_idle = u->client.state == CLIENT_IDLE && !u->flight_count;
@@ -553,16 +554,16 @@ static void run_swap(struct task *t)
 
 void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_end_ns)
 {
-    g->order_ns[0] = window_end_ns;
-    g->order_ns[1] = hard_end_ns;
+    g->order_ns[1] = window_end_ns;
+    g->order_ns[2] = hard_end_ns;
     loop_post(&g->worker.loop, &g->end_task);
 }
 
 static void run_end(struct task *t)
 {
     struct generator *g = OWNER(end_task, t);
-    g->window_end_ns = earlier(g->window_end_ns, g->order_ns[0]);
-    g->hard_end_ns = earlier(g->hard_end_ns, g->order_ns[1]);
+    g->window_end_ns = earlier(g->window_end_ns, g->order_ns[1]);
+    g->hard_end_ns = earlier(g->hard_end_ns, g->order_ns[2]);
     if (!g->plan->is_open)
         return;
     uint64_t length_ns = g->window_end_ns - g->start_ns;

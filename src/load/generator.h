@@ -1,7 +1,7 @@
 /* One thread of the load generator: its users, its part of the schedule, its counts.
  *
  * Closed loop: a user that is ready takes the next of the thread's requests. Open loop: thread i of
- * T takes the indices k = i mod T of the schedule; what is due and not sent is a range of indices,
+ * T takes the indices k = i mod T of the schedule (of those that are this shard's, load/shard.h); what is due and not sent is a range of indices,
  * shared by all users of the thread, so that a slow connection delays nobody's request: the oldest
  * due index goes to the connection that has been free for longest.
  *
@@ -98,7 +98,7 @@ struct generator {
 
     struct task start_task, swap_task, end_task;
     struct block *swapped; /* the block that was handed over */
-    uint64_t order_ns[2];  /* start: at; end: window's end and hard end */
+    uint64_t order_ns[3];  /* start at; window's end; hard end */
 };
 
 /* --- orders, from the collecting thread --- */

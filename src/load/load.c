@@ -25,6 +25,7 @@ const char *const load_error_names[LOAD_ERROR_COUNT] = {
 
 static const uint64_t CONNECT_WAIT_MAX_NS = 3 * NS_PER_S; /* before the start */
 static const uint64_t START_AHEAD_NS = 2 * NS_PER_MS;     /* so that all threads begin together */
+static const uint64_t CONNECT_AHEAD_NS = 5 * NS_PER_S;    /* of a start that was agreed upon */
 static const uint64_t ASK_STOP_NS = 20 * NS_PER_MS;
 static const uint64_t LAST_ROW_WAIT_NS = 250 *
                                          NS_PER_MS; /* a row is not ended just before the end */
@@ -38,8 +39,9 @@ struct run {
     struct series series;
     uint64_t start_ns, window_end_ns;
     int64_t started_us;
-    uint64_t cpu_ns, row_ns; /* threads' CPU time and clock as of the last row */
-    uint64_t *cpu_start_ns;  /* by thread */
+    struct clock_quality clock; /* as of the start */
+    uint64_t cpu_ns, row_ns;    /* threads' CPU time and clock as of the last row */
+    uint64_t *cpu_start_ns;     /* by thread */
     double cpu_pct, cpu_pct_worst;
     struct steal steal_start; /* all 0: unknown */
     double steal_pct;
@@ -101,9 +103,38 @@ static const cpu_set_t *client_cpus(const struct run *r)
     return CPU_COUNT(&r->plan->cpus) ? &r->plan->cpus : cpus_given();
 }
 
+/* Connections are not opened so early that the target closes them again as idle. */
+static void await_connecting(struct run *r)
+{
+    int64_t ahead_us = r->plan->shard.start_at_us - clock_wall_us();
+    uint64_t ahead_ns = ahead_us > 0 ? (uint64_t)ahead_us * NS_PER_US : 0;
+    if (!r->plan->shard.start_at_us || ahead_ns <= CONNECT_AHEAD_NS)
+        return;
+    uint64_t until_ns = clock_ns() + ahead_ns - CONNECT_AHEAD_NS;
+    while (clock_ns() < until_ns && !is_stop_wanted(r))
+        run_sleep(r, until_ns);
+}
+
+/* At the time agreed upon, or as soon as the connections are open. */
+static bool choose_start(struct run *r, struct fail *f)
+{
+    uint64_t agreed_ns = 0;
+    if (r->plan->shard.start_at_us && !shard_start_ns(&r->plan->shard, &agreed_ns, f))
+        return false;
+    bool is_stopped = false;
+    while (clock_ns() + START_AHEAD_NS < agreed_ns && !(is_stopped = is_stop_wanted(r)))
+        run_sleep(r, agreed_ns - START_AHEAD_NS);
+    bool is_agreed = agreed_ns && !is_stopped;
+    r->start_ns = is_agreed ? agreed_ns : clock_ns() + START_AHEAD_NS;
+    r->started_us = is_agreed ? r->plan->shard.start_at_us
+                              : clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
+    r->clock = clock_quality();
+    return true;
+}
+
 /* Connections are opened before the clock runs: what a run measures is the target, not its accept
  * queue. A target that does not accept is waited for no longer than a few seconds. */
-static void run_go(struct run *r)
+static bool run_go(struct run *r, struct fail *f)
 {
     uint64_t wait_ns = r->plan->config.timeout_ns;
     if (wait_ns > CONNECT_WAIT_MAX_NS)
@@ -111,12 +142,13 @@ static void run_go(struct run *r)
     uint64_t until_ns = clock_ns() + wait_ns;
     while (!all_did(r, &r->crew.ready) && clock_ns() < until_ns && !is_stop_wanted(r))
         run_sleep(r, until_ns);
+    if (!choose_start(r, f))
+        return false;
     if (!steal_read(client_cpus(r), &r->steal_start))
         r->steal_start = (struct steal){0};
     if (r->watch && r->watch->begin)
         r->watch->begin(r->watch->arg);
-    r->start_ns = r->row_ns = clock_ns() + START_AHEAD_NS;
-    r->started_us = clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
+    r->row_ns = r->start_ns;
     r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
                                                         : r->start_ns + r->plan->window_ns;
     for (unsigned i = 0; i < r->plan->threads; i++) {
@@ -124,6 +156,7 @@ static void run_go(struct run *r)
         r->cpu_ns += r->cpu_start_ns[i];
         generator_go(&r->generators[i], r->start_ns);
     }
+    return true;
 }
 
 /* --- rows --- */
@@ -246,6 +279,20 @@ static double measure_duration(const struct run *r, const struct load_counts *to
     return window_s + (double)overrun_ns / connections_wanted(r) / 1e9;
 }
 
+static void describe_shard(const struct load_plan *p, struct load_shard *s)
+{
+    const struct load_config *c = &p->config;
+    s->shard = p->shard;
+    s->connections = p->connections_all;
+    s->requests = c->requests;
+    s->rate = c->rate > 0 ? c->rate : NAN;
+    s->schedule = c->ramp ? c->ramp : c->stages ? c->stages : c->clients;
+    s->expect = c->expect;
+    s->expect_status = c->expect_status;
+    s->window_ns = p->window_ns;
+    s->request_hash = mix_hash(&p->mix);
+}
+
 void load_plan_describe(const struct load_plan *p, struct load_result *out)
 {
     snprintf(out->url, sizeof out->url, "%s", p->url.text);
@@ -260,7 +307,8 @@ void load_plan_describe(const struct load_plan *p, struct load_result *out)
     out->timeout_ns = p->config.timeout_ns;
     out->is_kept_alive = p->config.is_kept_alive;
     out->pipeline = p->config.pipeline;
-    out->target_rps = p->config.rate > 0 ? p->config.rate : NAN;
+    out->target_rps = p->config.rate > 0 ? p->config.rate / p->shard.count : NAN;
+    describe_shard(p, &out->shard);
 }
 
 /* Histograms and rows change hands. */
@@ -291,9 +339,11 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
     out->quoted_service = out->service;
     out->quoted_rps = out->duration_s > 0 ? (double)out->counts.ok / out->duration_s : 0;
     out->held_rps = p->has_steps ? 0 : NAN;
+    out->shard.held_begin_ns = UINT64_MAX;
     if (!is_held)
         return;
     const struct plan_step *step = &p->steps[s->held.tally.step];
+    out->shard.held_begin_ns = step->begin_ns;
     out->quoted_latency = taken(&s->held.tally.latency);
     out->quoted_service = taken(&s->held.tally.service);
     out->quoted_rps = (double)s->held.tally.counts.ok * 1e9 /
@@ -374,6 +424,7 @@ static void run_result(struct run *r, struct load_result *out)
     series_finish(&r->series, r->window_end_ns - r->start_ns);
     check_sums(r->plan, &r->series.total);
     load_plan_describe(r->plan, out);
+    out->shard.clock = r->clock;
     fill_series(&r->series, out);
     for (unsigned i = 0; i < r->plan->threads; i++) {
         out->connections_opened += r->generators[i].opened_count;
@@ -408,9 +459,9 @@ bool load_run(struct load_plan *plan, const struct load_watch *watch, struct loa
 {
     struct run r = {.plan = plan, .watch = watch, .crew.wake_fd = -1};
     series_open(&r.series, plan);
-    bool is_started = run_start(&r, f);
+    await_connecting(&r);
+    bool is_started = run_start(&r, f) && run_go(&r, f);
     if (is_started) {
-        run_go(&r);
         run_watch(&r);
         measure_cpu(&r);
         take_row(&r);

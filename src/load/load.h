@@ -19,6 +19,7 @@
 #include "http/http.h"
 #include "load/clients.h"
 #include "load/expect.h"
+#include "load/shard.h"
 #include "metrics/hist.h"
 #include "metrics/usage.h"
 
@@ -47,6 +48,8 @@ struct load_config {
     const char *expect_status;  /* --expect-status 201[,...]; NULL: 2xx */
     uint64_t expect_body_bytes; /* --expect-body-size; UINT64_MAX: any */
     uint64_t timeout_ns;        /* -T, 5 s */
+    const char *shard;          /* --shard; NULL: alone */
+    const char *start_at;       /* --start-at; NULL: at once */
     const char *cores;          /* --cores */
     const char *json;           /* --json FILE */
     const char *csv;            /* --csv FILE */
@@ -82,6 +85,7 @@ struct load_config {
         .sample_ns = NS_PER_S,           \
     })
 extern const struct option_row load_options[];
+extern const struct option_row load_shard_options[]; /* of a client that is one of several */
 
 /* What became of a request that failed; names are the JSON keys of CONTRACT section 3. */
 #define LOAD_ERRORS(X) \
@@ -143,6 +147,20 @@ struct load_sample {
 
 enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
 
+/* What all clients of a sharded load must agree on, and how this one kept the agreed time. */
+struct load_shard {
+    struct shard shard;
+    struct clock_quality clock;         /* as of the start */
+    uint32_t connections;               /* of all together, like what follows */
+    uint64_t requests;                  /* -n; 0: by duration */
+    double rate;                        /* NAN: not a constant one */
+    const char *schedule;               /* ramp, stages or clients as given; NULL: none */
+    const char *expect, *expect_status; /* NULL: none */
+    uint64_t window_ns;                 /* UINT64_MAX: until the requests are used up */
+    uint64_t request_hash;              /* of the bytes, placeholders and order of what is sent */
+    uint64_t held_begin_ns; /* of the step that is quoted from, since the start; UINT64_MAX: none */
+};
+
 struct load_result {
     char url[2560];
     char method[16];
@@ -151,6 +169,7 @@ struct load_result {
     enum load_arrivals arrivals; /* open loop */
     uint32_t seed;
     struct clients_ramp clients; /* pods 0: none */
+    struct load_shard shard;
     bool is_interrupted;
     int64_t started_us; /* wall clock */
     double duration_s;
@@ -214,12 +233,13 @@ void load_plan_pin(struct load_plan *plan, const cpu_set_t *cpus);
 void load_plan_retime(struct load_plan *plan, double rate, uint64_t length_ns);
 double load_plan_rate_most(const struct load_plan *plan);
 
-/* Runs the plan; blocks. False only if it could not start (no ring, no memory). A target that
+/* Runs the plan; blocks. False only if it could not start (no ring, no memory, later than agreed). A target that
  * cannot be reached is a result with errors. The result is freed with load_result_free(). */
 bool load_run(struct load_plan *plan, const struct load_watch *watch, struct load_result *result,
               struct fail *f) MUST_USE;
 void load_result_free(struct load_result *r);
 
+/* Adds each count. */
 void load_counts_add(struct load_counts *to, const struct load_counts *from);
 
 /* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among

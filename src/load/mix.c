@@ -341,3 +341,27 @@ void mix_free(struct mix *m)
     free(m->literal);
     *m = (struct mix){0};
 }
+
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
+{
+    const uint8_t *byte = data;
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+uint64_t mix_hash(const struct mix *m)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (unsigned i = 0; i < m->count; i++) {
+        const struct template *t = &m->requests[i].bytes;
+        hash = hash_bytes(hash, &m->requests[i].weight, sizeof m->requests[i].weight);
+        hash = hash_bytes(hash, t->literals.data, t->literals.len);
+        for (unsigned j = 0; j < t->slot_count; j++) {
+            const struct template_piece *p = &t->pieces[j];
+            uint64_t numbers[] = {p->literal_at, p->literal_len, p->slot, p->low, p->count};
+            hash = hash_bytes(hash, numbers, sizeof numbers);
+        }
+    }
+    return hash;
+}

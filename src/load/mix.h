@@ -35,6 +35,9 @@ bool mix_read(struct mix *m, const struct request_source *from, const char *path
 void mix_shuffle(struct mix *m, uint64_t seed, unsigned copies);
 void mix_free(struct mix *m);
 
+/* A hash of what is sent: two mixes with the same one send the same, given the same seed (FNV-1a). */
+uint64_t mix_hash(const struct mix *m);
+
 /* The request that is sent as number `number`, from 0. */
 static inline const struct request *mix_deal(const struct mix *m, uint64_t number)
 {

@@ -214,3 +214,19 @@ const struct option_row load_options[] = {
      .help = "no line for each second"},
     {0},
 };
+
+const struct option_row load_shard_options[] = {
+    {.name = "shard",
+     .kind = OPTION_TEXT,
+     .at = AT(shard),
+     .metavar = "INDEX/COUNT",
+     .help = "be one of COUNT clients with the same options, from 0/COUNT on, that share schedule, "
+             "connections and requests; `iubench merge` makes one result of theirs"},
+    {.name = "start-at",
+     .kind = OPTION_TEXT,
+     .at = AT(start_at),
+     .metavar = "TIME",
+     .help = "begin at this time, such as 2026-11-20T17:00:00Z, or +5s from now; connections are "
+             "opened before"},
+    {0},
+};

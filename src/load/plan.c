@@ -229,10 +229,23 @@ static bool plan_find_max(struct load_plan *p, struct fail *f)
     return true;
 }
 
+/* What ends when the target no longer keeps up would end at another time for each client. */
+static bool plan_shard(struct load_plan *p, struct fail *f)
+{
+    const struct load_config *c = &p->config;
+    if (!shard_parse(c->shard, c->start_at, &p->shard, f))
+        return false;
+    if (p->shard.is_given && (c->find_max || (c->ramp && !*c->ramp)))
+        return fail_set(f, EXIT_USAGE,
+                        "--shard and --start-at need a schedule that is known before: give "
+                        "--rate, --stages, --clients-ramp, a whole --rps-ramp or none of them");
+    return true;
+}
+
 static bool plan_model(struct load_plan *p, struct fail *f)
 {
     const struct load_config *c = &p->config;
-    if (c->find_max && !plan_find_max(p, f))
+    if (!plan_shard(p, f) || (c->find_max && !plan_find_max(p, f)))
         return false;
     bool has_rate = c->rate > 0;
     if (has_rate + !!c->ramp + !!c->stages + !!c->clients > 1)
@@ -266,7 +279,7 @@ static bool plan_schedule(struct load_plan *p, struct fail *f)
     const struct load_config *c = &p->config;
     uint64_t length_ns = c->duration_was_set && !c->is_scaled ? c->duration_ns : 0;
     if (!p->is_open) {
-        p->request_count = c->requests;
+        p->request_count = shard_part(c->requests, p->shard.count, p->shard.index);
         p->window_ns = c->requests && !c->duration_was_set ? UINT64_MAX : c->duration_ns;
         if (c->clients)
             p->window_ns = clients_length_ns(&p->clients);
@@ -329,7 +342,8 @@ static void phase_cut(struct load_plan *p, const struct pace_phase *phase)
         s->begin_ns = phase->begin_ns + i * LINEAR_STEP_NS;
         s->end_ns = i + 1 < steps ? s->begin_ns + LINEAR_STEP_NS
                                   : phase->begin_ns + phase->length_ns;
-        s->rate = pace_rate_at(&p->pace, s->begin_ns + (s->end_ns - s->begin_ns) / 2);
+        s->rate = pace_rate_at(&p->pace, s->begin_ns + (s->end_ns - s->begin_ns) / 2) /
+                  p->shard.count;
     }
 }
 
@@ -387,15 +401,15 @@ static const double RATE_PER_CONNECTION_MAX =
 
 static bool plan_rate_is_possible(const struct load_plan *p, struct fail *f)
 {
-    double most = RATE_PER_CONNECTION_MAX * p->connections;
+    double most = RATE_PER_CONNECTION_MAX * p->connections_all;
     char rate[UNITS_TEXT_BYTES];
     if (p->config.rate <= most)
         return true;
     return fail_set(f, EXIT_USAGE,
                     "a rate of %s/s cannot be met over %u connection%s, each would "
                     "have to answer every %.1f us: give at least -c %.0f",
-                    units_rate_text(p->config.rate, rate), p->connections,
-                    p->connections == 1 ? "" : "s", 1e6 * p->connections / p->config.rate,
+                    units_rate_text(p->config.rate, rate), p->connections_all,
+                    p->connections_all == 1 ? "" : "s", 1e6 * p->connections_all / p->config.rate,
                     p->config.rate / RATE_PER_CONNECTION_MAX + 1);
 }
 
@@ -404,9 +418,16 @@ static bool plan_connections(struct load_plan *p, struct fail *f)
     const struct load_config *c = &p->config;
     enum { PER_THREAD = 4, OTHERS = 32 }; /* ring, event; terminal, files, the lab's */
     p->threads = c->threads;
-    p->connections = c->connections;
-    if (p->request_count && p->request_count < p->connections)
-        p->connections = (uint32_t)p->request_count;
+    p->connections_all = c->connections;
+    if (c->requests && c->requests < p->connections_all)
+        p->connections_all = c->requests;
+    if (p->shard.count > p->connections_all)
+        return fail_set(
+            f, EXIT_USAGE,
+            "%u clients cannot share %u connection%s or request%s: give each of them -c %u or more",
+            p->shard.count, p->connections_all, p->connections_all == 1 ? "" : "s",
+            p->connections_all == 1 ? "" : "s", p->shard.count);
+    p->connections = (uint32_t)shard_part(p->connections_all, p->shard.count, p->shard.index);
     if (p->threads > p->connections)
         return fail_set(f, EXIT_USAGE,
                         "%u threads cannot share %u connection%s: give -c %u or more", p->threads,

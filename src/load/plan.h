@@ -42,9 +42,11 @@ struct load_plan {
 
     struct expectations expected, objective; /* --expect, --find-max; not judged */
     uint64_t window_ns;     /* how long to send; UINT64_MAX: until the requests are used up */
-    uint64_t request_count; /* closed loop with -n: exactly these; else 0 */
+    uint64_t request_count; /* closed loop with -n: exactly these of the shard's; else 0 */
+    struct shard shard;     /* whose part is what is to be sent: pace and clients are the whole's */
     uint32_t connections, threads;
-    cpu_set_t cpus; /* empty: not pinned */
+    uint32_t connections_all; /* of all shards */
+    cpu_set_t cpus;           /* empty: not pinned */
 };
 
 /* How long a request can be under way after its due time: it waits for a connection up to the
@@ -52,6 +54,12 @@ struct load_plan {
 static inline uint64_t plan_life_ns(const struct load_plan *p)
 {
     return 2 * p->config.timeout_ns + 2 * NS_PER_S;
+}
+
+/* Clients of this shard at `ns` from the start, on a clients ramp. */
+static inline uint32_t plan_clients_at(const struct load_plan *p, uint64_t ns)
+{
+    return (uint32_t)shard_part(clients_at(&p->clients, ns), p->shard.count, p->shard.index);
 }
 
 #endif

@@ -259,10 +259,10 @@ void series_add(struct series *s, const struct block *b)
 static uint64_t due_between(const struct series *s, uint64_t begin_ns, uint64_t end_ns,
                             uint64_t earlier_ns)
 {
-    uint64_t until = end_ns > earlier_ns ? pace_due_count(&s->plan->pace, end_ns - earlier_ns) : 0;
-    uint64_t from = begin_ns > earlier_ns ? pace_due_count(&s->plan->pace, begin_ns - earlier_ns)
-                                          : 0;
-    return until - from;
+    const struct load_plan *p = s->plan;
+    uint64_t until = end_ns > earlier_ns ? pace_due_count(&p->pace, end_ns - earlier_ns) : 0;
+    uint64_t from = begin_ns > earlier_ns ? pace_due_count(&p->pace, begin_ns - earlier_ns) : 0;
+    return shard_due(&p->shard, until) - shard_due(&p->shard, from);
 }
 
 /* The step that the middle of the row lies in; NULL after the schedule's end. */
@@ -300,12 +300,14 @@ static void row_measure(struct series *s, uint64_t end_ns, double client_cpu_pct
     uint64_t middle_ns = s->row_begin_ns + (end_ns - s->row_begin_ns) / 2;
     r->t = s->row_count + 1;
     r->length_s = (double)(end_ns - s->row_begin_ns) / 1e9;
-    r->target_rps = s->plan->is_open ? pace_rate_at(&s->plan->pace, middle_ns) : NAN;
+    r->target_rps = s->plan->is_open
+                        ? pace_rate_at(&s->plan->pace, middle_ns) / s->plan->shard.count
+                        : NAN;
     if (s->plan->is_open)
         r->counts.scheduled = due_between(s, s->row_begin_ns, end_ns, 0);
     r->equivalent_rps = NAN;
     if (s->plan->clients.pods) {
-        r->clients = clients_at(&s->plan->clients, middle_ns);
+        r->clients = plan_clients_at(s->plan, middle_ns);
         r->equivalent_rps = clients_equivalent_rps(&s->plan->clients, r->clients,
                                                    hist_mean(s->row_latency));
     }

@@ -52,6 +52,8 @@ static void *worker_main(void *arg)
     loop_run(&w->loop);
     if (w->end)
         w->end(w);
+    while (atomic_load(&w->is_posting_stop)) /* for a moment: the task was seen before its wake */
+        sched_yield();
     loop_close(&w->loop);
     atomic_store(&w->cpu_ns_at_end, clock_thread_cpu_ns());
     atomic_store(&w->cpu_clock, 0);
@@ -93,7 +95,9 @@ void worker_stop(struct worker *w, void (*on_stop)(struct worker *w))
 {
     w->on_stop = on_stop;
     w->stop_task.run = run_stop;
+    atomic_store(&w->is_posting_stop, true);
     loop_post(&w->loop, &w->stop_task);
+    atomic_store(&w->is_posting_stop, false);
 }
 
 void worker_join(struct worker *w)

@@ -30,6 +30,7 @@ struct worker {
     /* private to worker.c */
     struct task stop_task;
     void (*on_stop)(struct worker *w);
+    _Atomic bool is_posting_stop; /* worker_stop() is about to wake the loop, which must be there */
     struct fail fail;
     int start_outcome;
     _Atomic clockid_t cpu_clock; /* of the thread; 0 before its start and after its end */

@@ -312,7 +312,12 @@ static struct compare_change change_of(const struct compare_side *base,
 
 /* --- paired --- */
 
-/* What runs have in common by intention: how they were loaded. */
+static json_t *batch_of(const json_t *document)
+{
+    return json_object_get(json_object_get(document, "scenario"), "pg_batch");
+}
+
+/* What runs have in common by intention: how they were loaded, and a commit for each insert. */
 static void add_differences(struct comparison *c, const struct compare_side *a,
                             const struct compare_side *b)
 {
@@ -325,6 +330,9 @@ static void add_differences(struct comparison *c, const struct compare_side *a,
     differences_add(&c->differences, "connections",
                     json_object_get(json_object_get(of_a, "client"), "connections"), a->name,
                     json_object_get(json_object_get(of_b, "client"), "connections"), b->name);
+    if (json_integer_value(batch_of(of_a)) > 1 || json_integer_value(batch_of(of_b)) > 1)
+        differences_add(&c->differences, "inserts that may share a commit", batch_of(of_a), a->name,
+                        batch_of(of_b), b->name);
     differences_add(&c->differences, "", json_object_get(of_a, "environment"), a->name,
                     json_object_get(of_b, "environment"), b->name);
 }

@@ -3,21 +3,12 @@
 
 #include <math.h>
 
+#include "report/json_priv.h"
 #include "version.h"
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
 
 static json_t *interval_json(struct interval i)
 {
     return isfinite(i.low) && isfinite(i.high) ? json_pack("[f, f]", i.low, i.high) : json_null();
-}
-
-static void put(json_t *object, const char *key, json_t *value)
-{
-    CHECK(json_object_set_new(object, key, value) == 0);
 }
 
 static void append(json_t *array, json_t *value)

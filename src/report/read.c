@@ -126,10 +126,9 @@ bool read_bool(const struct read_node *in, const char *key, bool *out, struct fa
 bool read_count(const struct read_node *in, const char *key, uint64_t *out, struct fail *f)
 {
     const json_t *value = json_object_get(in->value, key);
-    if (!json_is_integer(value) || json_integer_value(value) < 0)
-        return fail_kind(in, key, "a whole number from 0", f);
-    *out = (uint64_t)json_integer_value(value);
-    return true;
+    bool is_count = json_is_integer(value) && json_integer_value(value) >= 0;
+    *out = is_count ? (uint64_t)json_integer_value(value) : 0;
+    return is_count || fail_kind(in, key, "a whole number from 0", f);
 }
 
 bool read_number(const struct read_node *in, const char *key, double *out, struct fail *f)

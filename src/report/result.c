@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "report/environment.h"
 #include "report/file.h"
+#include "report/merge.h"
 #include "report/json_priv.h"
 #include "report/usage.h"
 #include "version.h"
@@ -75,6 +76,22 @@ static json_t *latency_buckets_json(const struct load_second *s)
                                         json_pack("[o, o]", microseconds(hist_coarse_upper_ns(i)),
                                                   count(s->latency_buckets[i]))) == 0);
     return buckets;
+}
+
+/* Of all requests; on a ramp those of the held step, which the percentiles are quoted from, stand
+ * beside them, so that shards can be merged. */
+static json_t *histograms_json(const struct load_result *r)
+{
+    json_t *to = json_object();
+    put(to, "unit", json_string("ns"));
+    put(to, "latency", histogram_json(r->latency));
+    put(to, "service_time", histogram_json(r->service));
+    put(to, "send_lag", histogram_json(r->send_lag));
+    if (r->quoted_latency != r->latency) {
+        put(to, "held_latency", histogram_json(r->quoted_latency));
+        put(to, "held_service_time", histogram_json(r->quoted_service));
+    }
+    return to;
 }
 
 static void put_storage(json_t *row, const struct load_second *s)
@@ -244,9 +261,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "latency_us", distribution_json(r->quoted_latency));
     put(to, "service_time_us", distribution_json(r->quoted_service));
     put(to, "send_lag_us", distribution_json(r->send_lag));
-    put(to, "histograms",
-        json_pack("{s:s, s:o, s:o}", "unit", "ns", "latency", histogram_json(r->latency),
-                  "service_time", histogram_json(r->service)));
+    put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
     put(to, "verdict", verdict_json(r));
@@ -379,6 +394,8 @@ json_t *result_head_json(const struct result *r)
     put(to, "interrupted", json_boolean(r->is_interrupted));
     put(to, "environment", environment);
     put(to, "scenario", scenario_json(r));
+    if (r->target_count && r->targets[0].load->shard.shard.is_given)
+        put(to, "shard", merge_shard_json(r->targets[0].load));
     return to;
 }
 
@@ -410,12 +427,19 @@ static bool dump(FILE *to, const void *document)
            fputc('\n', to) != EOF && fflush(to) == 0;
 }
 
+bool result_save(json_t *document, const char *path, struct fail *f)
+{
+    bool is_good = path ? file_write(path, dump, document, f) : dump(stdout, document);
+    int why = errno;
+    json_decref(document);
+    if (!is_good && !path)
+        fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(why));
+    return is_good;
+}
+
 bool result_write(const struct result *r, const char *path, struct fail *f)
 {
-    json_t *document = result_json(r);
-    bool is_good = file_write(path, dump, document, f);
-    json_decref(document);
-    return is_good;
+    return result_save(result_json(r), path, f);
 }
 
 bool result_dump(const struct result *r, FILE *to, struct fail *f)

@@ -79,6 +79,9 @@ json_t *result_row_json(const struct load_result *r, const struct load_second *s
  * with free(3). */
 char *result_text(json_t *document);
 
+/* Writes a document to `path`, as file_write(), or to standard output (NULL), and releases it. */
+bool result_save(json_t *document, const char *path, struct fail *f) MUST_USE;
+
 /* Writes the document to `path`, as file_write(); to a stream that is open. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
 bool result_dump(const struct result *r, FILE *to, struct fail *f) MUST_USE;

@@ -10,6 +10,9 @@ import threading
 import time
 
 
+SLOW_S = 0.1  # later, each piece that a slow way takes
+
+
 class Posts:
     """Threads that POST, one request at a time each, every device with a firmware of its own.
 
@@ -120,8 +123,8 @@ class Proxy:
     then on:
 
     pass   as it is                        slice  single bytes
-    stall  nothing goes on, nothing ends   reset  a reset in place of the next reply
-    cut    replies end after some bytes, then the connection does
+    stall  nothing goes on, nothing ends   reset  a reset in the midst of the next reply
+    slow   each piece a little later       cut    replies end after some bytes, then the connection does
     """
 
     def __init__(self, family, address, seed=1):
@@ -177,7 +180,10 @@ class Proxy:
         while data := await reader.read(65536):
             while self.mode == "stall":
                 await asyncio.sleep(0.01)
+            if self.mode == "slow":
+                await asyncio.sleep(SLOW_S)
             if self.mode == "reset" and budget is not None:
+                writer.write(data[:len(data) // 2])
                 writer.get_extra_info("socket").setsockopt(
                     socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                 return

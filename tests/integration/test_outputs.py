@@ -129,3 +129,15 @@ def test_interrupted_log_is_whole(serve, tmp_path):
     lines = [line for line in path.read_text().splitlines() if line.startswith("Tag=")]
     assert done.returncode in (124, 130) and seconds >= 2
     assert len(lines) == 2 * seconds
+
+
+def test_compare_tells_shared_commits(serve, load, tmp_path):
+    """Runs whose inserts shared commits are not compared with others without a word."""
+    load("-n", "100", "-c", "2", serve(answer).url)
+    document = json.loads((tmp_path / "result.json").read_text())
+    for started, batch in (("2026-11-20T17:00:00Z", 1), ("2026-11-20T18:00:00Z", 16)):
+        document["started"], document["scenario"]["pg_batch"] = started, batch
+        (tmp_path / f"{batch}.json").write_text(json.dumps(document))
+    done = subprocess.run([IUBENCH, "compare", "1.json", "16.json"], cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE, check=False)
+    assert "inserts that may share a commit: 1 in 1.json, 16 in 16.json" in done.stdout

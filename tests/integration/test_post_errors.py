@@ -3,10 +3,15 @@ be known, 503 and a count where it cannot."""
 
 import contextlib
 import json
+import os
+import shutil
+import sqlite3
+import subprocess
 
 import pytest
 
-from iubench import run, wait_for
+from iubench import PROGRAM, run, wait_for
+from services import as_unprivileged, own_folder
 
 BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
 ROUND2 = ("CREATE TABLE device (id serial PRIMARY KEY, uuid uuid, mac varchar(255),"
@@ -66,6 +71,25 @@ def test_too_few_connections(make_postgres):
     postgres = make_postgres({"max_connections": 10, "max_wal_senders": 0})
     error = refused_at_start("--pg", postgres.uri, "--pg-pool", "50", "--cache", "none")
     assert "allows 10 connections" in error and "50 are needed" in error
+
+
+def test_embedded_database_read_only():
+    """As a user whom permissions bind, which they do not root."""
+    folder = own_folder("iubench-readonly-")
+    try:
+        program, path = shutil.copy(PROGRAM, folder), os.path.join(folder, "devices.db")
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TABLE other (id integer)")
+        os.chmod(path, 0o444)
+        os.chmod(folder, 0o555)
+        done = subprocess.run([program, "serve", "--mode", "db", "--listen", "127.0.0.1:0", "--store",
+                               f"sqlite:{path}"], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, check=False, timeout=60, **as_unprivileged())
+        assert done.returncode == 1 and done.stdout == "" and done.stderr.count("\n") == 1, done
+        assert path in done.stderr and "readonly" in done.stderr
+    finally:
+        os.chmod(folder, 0o755)
+        shutil.rmtree(folder)
 
 
 # --- only known later ---

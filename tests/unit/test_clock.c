@@ -30,6 +30,59 @@ static void test_text(void **state)
     }
 }
 
+/* A text that was written is read back; fractions and offsets are taken off, what is no time is not
+ * read. */
+static void test_parse(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t wall_us;
+    } good[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-11-20T17:00:00.123456Z", 1795194000123456},
+        {"2026-11-20t17:00:00.1234569z", 1795194000123456},
+        {"2026-11-20 18:30:00.5+01:30", 1795194000500000},
+        {"2026-11-20T09:00:00-08:00", 1795194000000000},
+        {"2024-02-29T23:59:59.999999Z", 1709251199999999},
+        {"9999-12-31T23:59:59.999999Z", 253402300799999999},
+    };
+    static const char *const bad[] = {
+        "",
+        "17:00",
+        "2026-11-20",
+        "2026-11-20T17:00:00",
+        "2026-11-20T17:00Z",
+        "2026-11-20T17:00:00.Z",
+        "2026-11-20T24:00:00Z",
+        "2026-13-20T17:00:00Z",
+        "2026-02-29T17:00:00Z",
+        "2026-11-00T17:00:00Z",
+        "2026-11-20T17:00:00Zz",
+        "2026-11-20T17:00:00+0100",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00+00:01",
+    };
+    int64_t wall_us;
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        if (!clock_parse(good[i].text, &wall_us))
+            fail_msg("%s was not read", good[i].text);
+        assert_int_equal(wall_us, good[i].wall_us);
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (clock_parse(bad[i], &wall_us))
+            fail_msg("%s was read", bad[i]);
+}
+
+/* What the kernel says of the wall clock is of a sensible size; one that is synchronised has a bound. */
+static void test_quality(void **state)
+{
+    (void)state;
+    struct clock_quality q = clock_quality();
+    assert_true(q.error_us >= 0 && q.error_max_us >= 0);
+    assert_true(q.is_known || !q.is_synchronised);
+}
+
 /* The cached second is not taken for another one, going forwards and backwards. */
 static void test_text_cache(void **state)
 {
@@ -84,10 +137,9 @@ static void test_thread_cpu(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_cache),
-        cmocka_unit_test(test_clocks),
-        cmocka_unit_test(test_thread_cpu),
+        cmocka_unit_test(test_text),    cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_quality), cmocka_unit_test(test_text_cache),
+        cmocka_unit_test(test_clocks),  cmocka_unit_test(test_thread_cpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

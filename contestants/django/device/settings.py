@@ -1,4 +1,4 @@
-"""The settings that a benchmark needs: no middleware, pooled connections, memcached as the cache."""
+"""The settings that a benchmark needs: no middleware, pooled connections, memcached as cache."""
 
 import os
 
@@ -12,6 +12,7 @@ INSTALLED_APPS = ["device"]
 MIDDLEWARE = []
 ROOT_URLCONF = os.environ.get("ROOT_URLCONF", "device.urls")
 USE_TZ = True
+TIME_ZONE = "UTC"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 
 DATABASES = {

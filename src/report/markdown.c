@@ -1,0 +1,287 @@
+/* The page's table in text that a forge shows as one; whoever looks at the raw text can read it as
+ * well. */
+#include "report/markdown.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+#include "report/equal.h"
+#include "report/shown.h"
+
+static const char DASH[] = "-";
+
+/* --- what the documents say --- */
+
+static const json_t *at(const json_t *object, const char *key)
+{
+    return json_object_get(object, key);
+}
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(at(object, key));
+    return text ? text : "";
+}
+
+static double number_at(const json_t *object, const char *key)
+{
+    const json_t *value = at(object, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static double first_known(double a, double b)
+{
+    return isnan(a) ? b : a;
+}
+
+/* --- put into Markdown --- */
+
+/* Text of others: nothing in it is markup, nothing ends a cell or a line. */
+static void put_text(struct text *out, const char *s)
+{
+    for (; *s; s++) {
+        if (strchr("\\`*_[]|~#", *s))
+            text_addf(out, "\\%c", *s);
+        else if (strchr("<>&@", *s))
+            text_addf(out, "&#%d;", *s);
+        else
+            text_addf(out, "%c", (unsigned char)*s < ' ' ? ' ' : *s);
+    }
+}
+
+/* Between more backticks than stand in it anywhere. */
+static void put_code(struct text *out, const char *s)
+{
+    size_t run = 0, longest = 0;
+    for (const char *c = s; *c; c++) {
+        run = *c == '`' ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    for (size_t i = 0; i < longest + 3; i++)
+        text_addf(out, "`");
+    text_addf(out, "\n%s\n", s);
+    for (size_t i = 0; i < longest + 3; i++)
+        text_addf(out, "`");
+    text_addf(out, "\n");
+}
+
+static void put_latency(struct text *out, double us)
+{
+    char shown[UNITS_TEXT_BYTES];
+    bool is_known = us >= 0 && us < 1e15;
+    text_addf(out, " %s |", is_known ? units_latency_text((uint64_t)(us * 1000), shown) : DASH);
+}
+
+/* --- the table --- */
+
+struct table {
+    json_t **targets;
+    const json_t **documents; /* whose they are; NULL: there is one */
+    unsigned count;
+    double rate, *p99_us; /* at which all can be compared */
+    bool is_equal;
+};
+
+static struct table table_of(const json_t *documents)
+{
+    size_t document_count = json_array_size(documents);
+    unsigned most = 1;
+    for (size_t i = 0; i < document_count; i++)
+        most += (unsigned)json_array_size(at(json_array_get(documents, i), "targets"));
+    struct table t = {.targets = mem_need(most, sizeof(json_t *)),
+                      .documents = mem_need(most, sizeof(json_t *)),
+                      .p99_us = mem_need(most, sizeof(double))};
+    for (size_t i = 0; i < document_count; i++) {
+        const json_t *document = json_array_get(documents, i), *targets = at(document, "targets");
+        for (size_t j = 0; j < json_array_size(targets); j++) {
+            t.documents[t.count] = document_count > 1 ? document : NULL;
+            t.targets[t.count++] = json_array_get(targets, j);
+        }
+    }
+    t.is_equal = equal_rate(t.targets, t.count, &t.rate, t.p99_us);
+    if (!t.is_equal)
+        for (unsigned k = 0; k < t.count; k++)
+            t.p99_us[k] = number_at(at(t.targets[k], "latency_us"), "p99");
+    return t;
+}
+
+static void put_head(struct text *out, const struct table *t)
+{
+    char shown[SHOWN_BYTES];
+    text_addf(out, "| target | verdict | requests/s | p99");
+    if (t->is_equal)
+        text_addf(out, " at %s/s", shown_rate(t->rate, shown));
+    text_addf(out, " | CPU per request | memory | availability | failures |\n"
+                   "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
+}
+
+static void put_failures(struct text *out, const json_t *requests)
+{
+    static const char *const others[] = {"timeouts", "unsent", "unfinished"};
+    const char *key;
+    json_t *errors = json_object_get(requests, "errors"), *count;
+    size_t before = out->len;
+    char shown[SHOWN_BYTES];
+    for (unsigned i = 0; i < 3; i++)
+        if (number_at(requests, others[i]) > 0)
+            text_addf(out, "%s %s %s", out->len > before ? "," : "",
+                      shown_rate(number_at(requests, others[i]), shown), others[i]);
+    json_object_foreach(errors, key, count)
+    {
+        if (json_number_value(count) <= 0)
+            continue;
+        text_addf(out, "%s %s ", out->len > before ? "," : "",
+                  shown_rate(json_number_value(count), shown));
+        put_text(out, key);
+    }
+    if (out->len == before)
+        text_addf(out, " %s", requests ? "none" : DASH);
+    text_addf(out, " |");
+}
+
+/* The target's own figures if they are of a process, else the highest of its seconds. */
+static double memory_of(const json_t *target)
+{
+    const json_t *party = at(at(target, "parties"), "target"), *series = at(target, "series");
+    double most = first_known(number_at(party, "pss_bytes_max"), number_at(party, "rss_bytes_max"));
+    if (isnan(most))
+        for (size_t i = 0; i < json_array_size(series); i++)
+            most = fmax(most, number_at(json_array_get(series, i), "rss_bytes"));
+    return most;
+}
+
+/* Of several results it says of which it is. */
+static void put_name(struct text *out, const json_t *target, const json_t *document)
+{
+    text_addf(out, "| ");
+    put_text(out, text_at(target, "name"));
+    if (document) {
+        text_addf(out, ", ");
+        put_text(out, text_at(at(document, "scenario"), "name"));
+        text_addf(out, ", ");
+        put_text(out, text_at(document, "started"));
+    }
+    text_addf(out, " | ");
+}
+
+static void put_row(struct text *out, const json_t *target, double p99_us)
+{
+    char shown[SHOWN_BYTES];
+    const json_t *requests = at(target, "requests"), *party = at(at(target, "parties"), "target");
+    double rate = first_known(equal_held(target), number_at(target, "held_rps"));
+    double share = number_at(requests, "sent") == 0 ? NAN : number_at(target, "availability");
+    double memory = memory_of(target);
+    rate = first_known(rate, number_at(target, "rps"));
+    put_text(out, text_at(at(target, "verdict"), "status"));
+    text_addf(out, " | %s |", isnan(rate) ? DASH : shown_rate(rate, shown));
+    put_latency(out, number_at(at(target, "latency_us"), "count") == 0 ? NAN : p99_us);
+    put_latency(out, first_known(number_at(party, "cpu_us_per_request"),
+                                 number_at(target, "server_cpu_us_per_request")));
+    text_addf(out, " %s |", isnan(memory) ? DASH : shown_bytes(memory, shown));
+    text_addf(out, " %s |", isnan(share) ? DASH : shown_share(share, shown));
+    put_failures(out, requests);
+    text_addf(out, "\n");
+}
+
+static void put_table(struct text *out, const json_t *documents)
+{
+    struct table t = table_of(documents);
+    put_head(out, &t);
+    for (unsigned i = 0; i < t.count; i++) {
+        put_name(out, t.targets[i], t.documents[i]);
+        put_row(out, t.targets[i], t.p99_us[i]);
+    }
+    free(t.targets);
+    free(t.documents);
+    free(t.p99_us);
+}
+
+/* --- around it --- */
+
+static void put_verdict(struct text *out, const json_t *document)
+{
+    const json_t *verdict = at(document, "verdict"), *reasons = at(verdict, "reasons");
+    text_addf(out, "### ");
+    put_text(out, text_at(at(document, "scenario"), "name"));
+    text_addf(out, ": ");
+    put_text(out, text_at(verdict, "status"));
+    text_addf(out, "%s\n\n", json_is_true(at(document, "interrupted")) ? ", interrupted" : "");
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        text_addf(out, "- ");
+        put_text(out, json_string_value(json_array_get(reasons, i)) ?: "");
+        text_addf(out, "%s\n", i + 1 == json_array_size(reasons) ? "\n" : "");
+    }
+}
+
+/* In words; several results are often of one scenario. */
+static void put_published(struct text *out, const json_t *documents)
+{
+    const char *last = "";
+    json_t *document;
+    size_t i;
+    json_array_foreach(documents, i, document)
+    {
+        const char *text = text_at(at(document, "scenario"), "published");
+        if (!*text || !strcmp(text, last))
+            continue;
+        text_addf(out, "\nPublished: ");
+        put_text(out, text);
+        text_addf(out, "\n");
+        last = text;
+    }
+}
+
+static void put_machine(struct text *out, const json_t *document)
+{
+    const json_t *environment = at(document, "environment");
+    text_addf(out, "\niubench ");
+    put_text(out, text_at(document, "iubench"));
+    text_addf(out, ", ");
+    put_text(out, text_at(document, "started"));
+    text_addf(out, ", ");
+    put_text(out, text_at(environment, "cpu_model"));
+    text_addf(out, ", %.0f cores, Linux ", json_number_value(at(environment, "cores")));
+    put_text(out, text_at(environment, "kernel"));
+    text_addf(out, "\n\n");
+}
+
+/* A word as a shell takes it. */
+static void add_word(struct text *line, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_@%+=:,./-";
+    bool is_plain = *word && word[strspn(word, plain)] == 0;
+    text_addf(line, "%s%s", line->len ? " " : "", is_plain ? word : "'");
+    for (; !is_plain && *word; word++)
+        text_addf(line, *word == '\'' ? "'\\''" : "%c", *word);
+    if (!is_plain)
+        text_addf(line, "'");
+}
+
+static void put_command(struct text *out, const json_t *document)
+{
+    const json_t *words = at(document, "command");
+    struct text line = {0};
+    for (size_t i = 0; i < json_array_size(words); i++)
+        add_word(&line, json_string_value(json_array_get(words, i)) ?: "");
+    if (line.len)
+        put_code(out, line.data);
+    text_free(&line);
+}
+
+void markdown_put(const json_t *documents, struct text *out)
+{
+    json_t *document;
+    size_t i;
+    json_array_foreach(documents, i, document) put_verdict(out, document);
+    put_table(out, documents);
+    put_published(out, documents);
+    json_array_foreach(documents, i, document)
+    {
+        put_machine(out, document);
+        put_command(out, document);
+    }
+}

@@ -1,0 +1,143 @@
+/* A shard's mark on its own result, and the document of all of them. */
+#include "report/merge.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "report/json_priv.h"
+#include "report/merge_priv.h"
+
+/* --- of one shard --- */
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *hash_json(uint64_t hash)
+{
+    return json_sprintf("%016llx", (unsigned long long)hash);
+}
+
+/* FNV-1a over the canonical text. */
+static json_t *id_json(const json_t *agrees_on)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    char *text = json_dumps(agrees_on, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
+    CHECK(text);
+    for (const char *c = text; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    free(text);
+    return hash_json(hash);
+}
+
+static json_t *agrees_on_json(const struct load_result *r)
+{
+    const struct load_shard *s = &r->shard;
+    json_t *to = json_object();
+    put(to, "count", json_integer(s->shard.count));
+    put(to, "url", json_string(r->url));
+    put(to, "method", json_string(r->method));
+    put(to, "requests_hash", hash_json(s->request_hash));
+    put(to, "model", json_string(r->model));
+    put(to, "arrivals", json_integer(r->arrivals));
+    put(to, "seed", json_integer(r->seed));
+    put(to, "rate", number(s->rate));
+    put(to, "schedule", text_or_null(s->schedule));
+    put(to, "duration_s",
+        s->window_ns == UINT64_MAX ? json_null() : json_real((double)s->window_ns / NS_PER_S));
+    put(to, "requests", count(s->requests));
+    put(to, "connections", count(s->connections));
+    put(to, "timeout_s", json_real((double)r->timeout_ns / NS_PER_S));
+    put(to, "keepalive", json_boolean(r->is_kept_alive));
+    put(to, "pipeline", json_integer(r->pipeline));
+    put(to, "expect", text_or_null(s->expect));
+    put(to, "expect_status", text_or_null(s->expect_status));
+    return to;
+}
+
+static json_t *clock_json(const struct clock_quality *q)
+{
+    json_t *to = json_object();
+    put(to, "source", json_string("adjtimex(2)"));
+    put(to, "synchronised", q->is_known ? json_boolean(q->is_synchronised) : json_null());
+    put(to, "error_us", q->is_known ? json_integer(q->error_us) : json_null());
+    put(to, "error_max_us", q->is_known ? json_integer(q->error_max_us) : json_null());
+    return to;
+}
+
+json_t *merge_shard_json(const struct load_result *r)
+{
+    const struct load_shard *s = &r->shard;
+    char start[CLOCK_TEXT_BYTES];
+    json_t *agrees_on = agrees_on_json(r), *to = json_object();
+    if (s->shard.start_at_us)
+        clock_text(s->shard.start_at_us, start);
+    put(to, "index", json_integer(s->shard.index));
+    put(to, "count", json_integer(s->shard.count));
+    put(to, "start_at", s->shard.start_at_us ? json_string(start) : json_null());
+    put(to, "clock", clock_json(&s->clock));
+    put(to, "held_from_s",
+        s->held_begin_ns == UINT64_MAX ? json_null()
+                                       : json_real((double)s->held_begin_ns / NS_PER_S));
+    put(to, "id", id_json(agrees_on));
+    put(to, "agrees_on", agrees_on);
+    return to;
+}
+
+/* --- of all --- */
+
+/* What a shard says of itself, histograms and series left out: they are in the sums. */
+static json_t *part_json(const struct merge_part *part)
+{
+    static const char *const of_target[] = {"requests",        "duration_s",   "rps",
+                                            "held_rps",        "availability", "latency_us",
+                                            "service_time_us", "send_lag_us",  "verdict"};
+    static const char *const of_root[] = {"started",     "interrupted", "command",
+                                          "environment", "client",      "shard"};
+    json_t *to = json_object();
+    put(to, "index", json_integer(part->index));
+    put(to, "file", json_string(part->root.file));
+    for (unsigned i = 0; i < sizeof of_root / sizeof *of_root; i++)
+        CHECK(json_object_set(to, of_root[i], json_object_get(part->root.value, of_root[i])) == 0);
+    for (unsigned i = 0; i < sizeof of_target / sizeof *of_target; i++)
+        CHECK(json_object_set(to, of_target[i],
+                              json_object_get(part->target.value, of_target[i])) == 0);
+    return to;
+}
+
+static json_t *shards_json(const struct merge *m)
+{
+    json_t *missing = json_array(), *parts = json_array(), *to = json_object();
+    for (unsigned i = 0; i < m->missing_count; i++)
+        CHECK(json_array_append_new(missing, json_integer(m->missing[i])) == 0);
+    for (unsigned i = 0; i < m->part_count; i++)
+        CHECK(json_array_append_new(parts, part_json(&m->parts[i])) == 0);
+    put(to, "count", json_integer(m->shard_count));
+    put(to, "missing", missing);
+    put(to, "clocks_apart_us_max", number(m->clocks_apart_us));
+    put(to, "parts", parts);
+    return to;
+}
+
+json_t *merge_json(const struct merge *m, int argc, char **argv)
+{
+    struct result_target target = {.name = m->load.url, .load = &m->load};
+    struct result result = {.argc = argc,
+                            .argv = argv,
+                            .scenario = "load",
+                            .services = "none",
+                            .is_interrupted = m->load.is_interrupted,
+                            .targets = &target,
+                            .target_count = 1};
+    json_t *to = result_json(&result), *row;
+    json_t *whole = json_array_get(json_object_get(to, "targets"), 0);
+    size_t i;
+    json_array_foreach(json_object_get(whole, "series"), i, row)
+        put(row, "percentiles_from",
+            json_string(m->is_row_of_buckets[i] ? "latency_buckets" : "max of shards"));
+    CHECK(json_object_set(to, "environment",
+                          json_object_get(m->parts[0].root.value, "environment")) == 0);
+    put(to, "shards", shards_json(m));
+    return to;
+}

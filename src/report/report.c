@@ -1,0 +1,67 @@
+/* All is read before anything is written. */
+#include "report/report.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "report/file.h"
+#include "report/html.h"
+#include "report/markdown.h"
+#include "report/read.h"
+
+/* What page and Markdown lean on; the rest of a document may be missing. */
+static bool take_document(const struct read_node *root, json_t *documents, struct fail *f)
+{
+    struct read_node targets, target;
+    if (!read_array(root, "targets", &targets, f))
+        return false;
+    for (size_t i = 0; i < json_array_size(targets.value); i++)
+        if (!read_item(&targets, i, &target, f))
+            return false;
+    CHECK(json_array_append(documents, root->value) == 0);
+    return true;
+}
+
+static bool read_documents(const char *const *paths, size_t count, json_t *documents,
+                           struct fail *f)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct read_node root;
+        if (!read_open(paths[i], &root, f))
+            return false;
+        bool is_good = take_document(&root, documents, f);
+        read_close(&root);
+        if (!is_good)
+            return false;
+    }
+    return true;
+}
+
+static bool put_markdown(FILE *to, const void *documents)
+{
+    struct text text = {0};
+    markdown_put(documents, &text);
+    bool is_good = fwrite(text.data, 1, text.len, to) == text.len && fflush(to) == 0;
+    text_free(&text);
+    return is_good;
+}
+
+static bool write_markdown(const json_t *documents, const char *out, struct fail *f)
+{
+    if (strcmp(out, "-") != 0)
+        return file_write(out, put_markdown, documents, f);
+    return put_markdown(stdout, documents) ||
+           fail_set(f, EXIT_FAILED, "the report could not be written: %s", strerror(errno));
+}
+
+bool report_write(const char *const *paths, size_t count, const char *out, bool is_markdown,
+                  struct fail *f)
+{
+    json_t *documents = json_array();
+    bool is_good = read_documents(paths, count, documents, f) &&
+                   (is_markdown        ? write_markdown(documents, out, f)
+                    : strcmp(out, "-") ? html_write(documents, out, f)
+                                       : html_dump(documents, stdout, f));
+    json_decref(documents);
+    return is_good;
+}
