@@ -36,7 +36,7 @@ function contestantsOf(documents) {
     const names = distinct(all.map((c) => c.label));
     for (const c of all) {
         c.colour = "c" + (names.indexOf(c.label) % 8);
-        if (c.target.repeat) c.label += " #" + c.target.repeat;
+        if (c.target.repeat && c.document.races?.repeats > 1) c.label += " #" + c.target.repeat;
         c.curve = curveOf(c);
     }
     return all;
@@ -127,8 +127,8 @@ function kneeOf(c) {
     return isKnown(knee) && knee > 0 ? knee : null;
 }
 
-/* The highest rate that all were offered and held, and the p99 of each at it; null when there is
- * none. */
+/* The highest rate that all were offered and held, as far as that is known, and the p99 of each at it;
+ * null when there is none. */
 function equalRate(contestants) {
     if (contestants.length < 2) return null;
     const near = (c, rate) => {

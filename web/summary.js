@@ -174,6 +174,10 @@ function verdictWord(c) {
     return element("span", { className: "mark " + status.toLowerCase(), textContent: status });
 }
 
+function heldCell(c) {
+    return c.target.held_rps === 0 && kneeOf(c) === null ? "none" : format.rate(kneeOf(c) ?? c.target.rps);
+}
+
 /* Columns {head, note, of: contestant => text or node, isText}. */
 function columnsOf(contestants) {
     const equal = equalRate(contestants);
@@ -184,7 +188,7 @@ function columnsOf(contestants) {
     const isHeld = contestants.some((c) => kneeOf(c) !== null || isKnown(c.target.held_rps));
     return [
         { head: "Verdict", of: verdictWord, isText: true },
-        { head: isHeld ? "Held rate" : "Rate", note: "requests/s", of: (c) => format.rate(kneeOf(c) ?? c.target.held_rps ?? c.target.rps) },
+        { head: isHeld ? "Held rate" : "Rate", note: "requests/s", of: heldCell },
         { head: "p99", note: p99Note, of: (c) => format.latency(p99(c)) },
         { head: "CPU", note: "per request", of: (c) => format.latency(cpuOf(c)) },
         { head: "Memory", note: "at most", of: (c) => format.bytes(memoryOf(c)) },
