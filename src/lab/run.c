@@ -143,10 +143,10 @@ static bool start_live(struct lab *l, struct fail *f)
 
 /* --- what goes wrong with one of them --- */
 
-/* Where there is but one, its failure is the run's. */
+/* Where there is but one, its failure is the run's; and so is a wrong option, which all would meet. */
 static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, struct fail *why)
 {
-    if (l->most == 1) {
+    if (l->most == 1 || why->exit == EXIT_USAGE) {
         if (e->kind != ENTRANT_OWN)
             fail_prefix(why, "%s", e->name);
         return false;
@@ -256,7 +256,8 @@ static unsigned list_results(const struct lab *l, struct result_target *targets)
         if (l->races[i].has_result)
             targets[count++] = (struct result_target){.name = l->races[i].entrant->name,
                                                       .repeat = l->races[i].repeat,
-                                                      .load = &l->races[i].load};
+                                                      .load = &l->races[i].load,
+                                                      .check = l->races[i].check};
     return count;
 }
 

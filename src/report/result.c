@@ -264,6 +264,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
+    put(to, "check", t->check ? json_incref(t->check) : json_null());
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
     put(to, "find_max", t->find_max ? find_max_json(t->find_max) : json_null());

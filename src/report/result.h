@@ -17,6 +17,7 @@ struct result_target {
     const char *name;
     unsigned repeat; /* which of its races, from 1; 0: there is but one */
     const struct load_result *load;
+    json_t *check;                   /* of its contract, see lab/check.h; NULL: not checked */
     const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
