@@ -295,7 +295,9 @@ static bool load(struct turn *t, struct fail *f)
     struct load_plan *plan = plan_new(t, &config, f);
     if (!plan)
         return false;
-    live_target(t->venue->live, t->race->entrant->name, plan);
+    live_target(t->venue->live,
+                &(struct result_target){.name = t->race->entrant->name, .repeat = t->race->repeat},
+                plan);
     t->race->has_result = start_sampler(t, plan, f) && load_run(plan, &watch, &t->race->load, f);
     load_plan_free(plan);
     sampler_stop(t->sampler);

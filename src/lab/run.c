@@ -113,6 +113,7 @@ static struct result_shape shape_of(const struct shape *s)
 static struct result describe(const struct lab *l)
 {
     const struct race *own = NULL;
+    const struct services *services = &l->venue.services;
     for (unsigned i = 0; i < l->race_count && !own; i++)
         own = l->races[i].store[0] ? &l->races[i] : NULL;
     return (struct result){
@@ -126,6 +127,8 @@ static struct result describe(const struct lab *l)
         .store = own ? own->store : NULL,
         .cache = own ? own->cache : NULL,
         .pg_batch = own ? own->pg_batch : 0,
+        .pg_version = services->pg_version[0] ? services->pg_version : NULL,
+        .memcached_version = services->memcached_version[0] ? services->memcached_version : NULL,
         .pinning = l->venue.pinning.text,
         .is_interrupted = l->venue.is_interrupted,
         .races = {.repeats = l->config.repeat,

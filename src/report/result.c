@@ -399,9 +399,12 @@ json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
     clock_text(r->target_count ? r->targets[0].load->started_us : clock_wall_us(), started);
-    json_t *environment = environment_json(), *to = json_object();
+    json_t *environment = environment_json(""), *to = json_object();
     put(environment, "pinning",
         r->pinning ? json_pack("{s:s}", "cores", r->pinning) : json_object());
+    json_t *versions = json_object_get(environment, "versions");
+    put(versions, "postgres", text_or_null(r->pg_version));
+    put(versions, "memcached", text_or_null(r->memcached_version));
     put(to, "schema", json_string("iubench-result/1"));
     put(to, "iubench", json_string(IUBENCH_VERSION));
     put(to, "started", json_string(started));

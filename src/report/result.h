@@ -66,6 +66,7 @@ struct result {
     uint32_t
         pg_batch; /* as many inserts might share a commit, 1: each had its own; 0: not ours, or no
                           PostgreSQL */
+    const char *pg_version, *memcached_version; /* of the servers; NULL: not known */
     const char *pinning; /* "target 0, client 1, services unpinned"; NULL: not pinned */
     bool is_interrupted;
     const struct result_target *targets; /* in the order in which they raced */

@@ -36,7 +36,7 @@ NAMES = sorted(name for name in os.listdir(CONTESTANTS)
 KEYS = {"name", "summary", "needs", "mend", "setup", "command", "directory", "health", "env",
         "deviations", "start-timeout", "stop-signal"}
 SETUP_S = 300
-STOP_S = 20
+STOP_S = 10
 WORKERS = 2
 DEVICE = {"mac": "EF-2B-C4-F5-D6-34", "firmware": "2.1.5"}
 CONTRACT_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
@@ -159,10 +159,12 @@ class Contestant:
         return found
 
     def stop(self):
-        """Ends it as its file says; returns what was left over, and killed."""
+        """Ends it as its file says; returns what was left over, and killed. Helpers of its workers,
+        such as Python's resource tracker, may end a moment after it."""
         self.process.send_signal(getattr(signal, self.one("stop-signal", "SIGTERM")))
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(subprocess.TimeoutExpired, TimeoutError):
             self.process.wait(STOP_S)
+            wait_until(lambda: not self.processes(), STOP_S, "its helpers to end")
         left = self.processes()
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
