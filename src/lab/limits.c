@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "lab/cgroup.h"
 
 #define PERIOD_US 100000
 

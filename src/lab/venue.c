@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/log.h"
-#include "lab/cgroup.h"
 #include "storage/storage.h"
 #include "upstream/upstream.h"
 
