@@ -17,10 +17,6 @@ function joined(parts) {
     return parts.filter(Boolean).join(" · ");
 }
 
-function distinct(values) {
-    return [...new Set(values.filter((value) => value !== null && value !== undefined && value !== ""))];
-}
-
 /* --- what was measured --- */
 
 function pathOf(url) {
@@ -73,6 +69,8 @@ function verdictBlock(d, isOneOfMany) {
     const status = d.verdict?.status;
     if (!(status in VERDICTS)) return null;
     const reasons = [...(d.verdict.reasons ?? [])];
+    for (const { name, repeat, skipped, reason } of d.races?.failures ?? [])
+        reasons.push(`${name}${repeat ? " #" + repeat : ""} ${skipped ? "was left out" : "failed"}: ${reason}`);
     if (d.interrupted) reasons.push("The run was interrupted; this is what there was.");
     return element("div", { className: "verdict " + status.toLowerCase() },
         element("p", { className: "word" },
@@ -197,7 +195,7 @@ function columnsOf(contestants) {
 
 function contestantRow(c, contestants, columns) {
     const swatch = element("i", { className: "swatch" });
-    swatch.style.setProperty("--line", `var(--${colourOf(c)})`);
+    swatch.style.setProperty("--line", `var(--${c.colour})`);
     const note = noteOf(c, contestants);
     return element("tr", {},
         element("th", { scope: "row" },

@@ -2,6 +2,7 @@
 #ifndef LAB_RACE_H
 #define LAB_RACE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "lab/entrant.h"
@@ -12,6 +13,7 @@ struct race {
     const struct entrant *entrant;
     unsigned repeat; /* from 1 */
 
+    json_t *check; /* what check_json() says of the quick form; NULL: not checked */
     bool has_result;
     struct load_result load;
     char store[256], cache[256]; /* of our own target */

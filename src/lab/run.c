@@ -103,6 +103,7 @@ static bool read_entrants(struct lab *l, struct fail *f)
 static struct result describe(const struct lab *l)
 {
     const struct race *own = NULL;
+    const struct services *services = &l->venue.services;
     for (unsigned i = 0; i < l->race_count && !own; i++)
         own = l->races[i].store[0] ? &l->races[i] : NULL;
     return (struct result){
@@ -116,6 +117,8 @@ static struct result describe(const struct lab *l)
         .store = own ? own->store : NULL,
         .cache = own ? own->cache : NULL,
         .pg_batch = own ? own->pg_batch : 0,
+        .pg_version = services->pg_version[0] ? services->pg_version : NULL,
+        .memcached_version = services->memcached_version[0] ? services->memcached_version : NULL,
         .pinning = l->venue.pinning.text,
         .is_interrupted = l->venue.is_interrupted,
         .races = {.repeats = l->config.repeat,
@@ -140,10 +143,10 @@ static bool start_live(struct lab *l, struct fail *f)
 
 /* --- what goes wrong with one of them --- */
 
-/* Where there is but one, its failure is the run's. */
+/* Where there is but one, its failure is the run's; and so is a wrong option, which all would meet. */
 static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, struct fail *why)
 {
-    if (l->most == 1) {
+    if (l->most == 1 || why->exit == EXIT_USAGE) {
         if (e->kind != ENTRANT_OWN)
             fail_prefix(why, "%s", e->name);
         return false;
@@ -253,7 +256,8 @@ static unsigned list_results(const struct lab *l, struct result_target *targets)
         if (l->races[i].has_result)
             targets[count++] = (struct result_target){.name = l->races[i].entrant->name,
                                                       .repeat = l->races[i].repeat,
-                                                      .load = &l->races[i].load};
+                                                      .load = &l->races[i].load,
+                                                      .check = l->races[i].check};
     return count;
 }
 

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/cpus.h"
 #include "base/mem.h"
-#include "lab/cgroup.h"
+#include "base/cgroup.h"
 #include "lab/host.h"
 #include "lab/tree.h"
 

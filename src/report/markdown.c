@@ -158,6 +158,8 @@ static void put_name(struct text *out, const json_t *target, const json_t *docum
 {
     text_addf(out, "| ");
     put_text(out, text_at(target, "name"));
+    if (json_is_integer(at(target, "repeat")))
+        text_addf(out, " \\#%.0f", number_at(target, "repeat"));
     if (document) {
         text_addf(out, ", ");
         put_text(out, text_at(at(document, "scenario"), "name"));

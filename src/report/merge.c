@@ -75,11 +75,13 @@ static bool part_agrees(const struct merge_part *first, const struct merge_part 
         !read_text(&first->shard, "id", &a_id, f) || !read_text(&part->shard, "id", &b_id, f))
         return false;
     differences_add(&differences, "", a.value, first->root.file, b.value, part->root.file);
-    bool is_same = !differences.len && strcmp(a_id, b_id) == 0;
+    if (!differences.len && strcmp(a_id, b_id) != 0)
+        text_addf(&differences, "shard.id: %s in %s, %s in %s\n", a_id, first->root.file, b_id,
+                  part->root.file);
+    bool is_same = !differences.len;
     if (!is_same)
         read_fail(&part->root, NULL, f, "it is no shard of the same load as %s; %.*s",
-                  first->root.file, differences.len ? (int)(differences.len - 1) : 14,
-                  differences.len ? differences.data : "shard.id differs");
+                  first->root.file, (int)strcspn(differences.data, "\n"), differences.data);
     text_free(&differences);
     return is_same;
 }
@@ -238,9 +240,9 @@ static bool sharpen(const struct read_node *target, const char *key, struct hist
     if (number != h->count || !number)
         return true; /* figures of another stretch, or of nothing */
     uint64_t min_ns = (uint64_t)llround(min_us * 1000), max_ns = (uint64_t)llround(max_us * 1000);
-    if (hist_bucket(min_ns) == hist_bucket(h->min))
+    if (min_ns <= max_ns && hist_bucket(min_ns) == hist_bucket(h->min))
         h->min = min_ns;
-    if (hist_bucket(max_ns) == hist_bucket(h->max))
+    if (min_ns <= max_ns && hist_bucket(max_ns) == hist_bucket(h->max))
         h->max = max_ns;
     h->sum = mean_us * 1000 * (double)number;
     return true;

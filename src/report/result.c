@@ -264,6 +264,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
+    put(to, "check", t->check ? json_incref(t->check) : json_null());
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
     put(to, "find_max", t->find_max ? find_max_json(t->find_max) : json_null());
@@ -384,9 +385,12 @@ json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
     clock_text(r->target_count ? r->targets[0].load->started_us : clock_wall_us(), started);
-    json_t *environment = environment_json(), *to = json_object();
+    json_t *environment = environment_json(""), *to = json_object();
     put(environment, "pinning",
         r->pinning ? json_pack("{s:s}", "cores", r->pinning) : json_object());
+    json_t *versions = json_object_get(environment, "versions");
+    put(versions, "postgres", text_or_null(r->pg_version));
+    put(versions, "memcached", text_or_null(r->memcached_version));
     put(to, "schema", json_string("iubench-result/1"));
     put(to, "iubench", json_string(IUBENCH_VERSION));
     put(to, "started", json_string(started));

@@ -17,6 +17,7 @@ struct result_target {
     const char *name;
     unsigned repeat; /* which of its races, from 1; 0: there is but one */
     const struct load_result *load;
+    json_t *check;                   /* of its contract, see lab/check.h; NULL: not checked */
     const struct find_max *find_max; /* NULL: `load` is no search's last run */
 };
 
@@ -55,6 +56,7 @@ struct result {
     uint32_t
         pg_batch; /* as many inserts might share a commit, 1: each had its own; 0: not ours, or no
                           PostgreSQL */
+    const char *pg_version, *memcached_version; /* of the servers; NULL: not known */
     const char *pinning; /* "target 0, client 1, services unpinned"; NULL: not pinned */
     bool is_interrupted;
     const struct result_target *targets; /* in the order in which they raced */
