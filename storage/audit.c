@@ -7,26 +7,32 @@
 #include "storage/store_postgres_reader.h"
 
 struct audit {
-    struct pg_conn *rows;
-    void *values; /* NULL: there is no memcached */
+    struct pg_conn *rows; /* NULL: there is no PostgreSQL */
+    void *values;         /* NULL: there is no memcached */
+    const struct cache_memcached_servers *memcached;
 };
 
 struct audit *audit_open(const struct storage *s, struct fail *f)
 {
+    if (storage_postgres(s))
+        return audit_open_any(s, f);
+    fail_set(f, EXIT_USAGE,
+             "only rows in PostgreSQL can be read back, and the store is %s: use --services "
+             "managed or external",
+             storage_store_text(s));
+    return NULL;
+}
+
+struct audit *audit_open_any(const struct storage *s, struct fail *f)
+{
     const struct store_postgres_server *postgres = storage_postgres(s);
-    const struct cache_memcached_servers *memcached = storage_memcached(s);
-    if (!postgres) {
-        fail_set(f, EXIT_USAGE,
-                 "only rows in PostgreSQL can be read back, and the store is %s: use --services "
-                 "managed or external",
-                 storage_store_text(s));
-        return NULL;
-    }
     struct audit *a = mem_need(1, sizeof *a);
-    a->rows = store_postgres_reader_open(postgres, f);
-    if (a->rows && memcached)
-        a->values = cache_memcached_reader_open(memcached, f);
-    if (a->rows && (!memcached || a->values))
+    a->memcached = storage_memcached(s);
+    if (postgres)
+        a->rows = store_postgres_reader_open(postgres, f);
+    if (a->memcached && (a->rows || !postgres))
+        a->values = cache_memcached_reader_open(a->memcached, f);
+    if ((a->rows || !postgres) && (a->values || !a->memcached))
         return a;
     audit_close(a);
     return NULL;
@@ -59,4 +65,19 @@ bool audit_has(struct audit *a, int64_t id, const char uuid[UUID_TEXT_BYTES], st
         return false;
     return !*is_there || !a->values ||
            cache_memcached_reader_has(a->values, uuid, value, is_there, f);
+}
+
+bool audit_find_row(struct audit *a, const char *uuid, struct audit_row *row, bool *is_there,
+                    struct fail *f)
+{
+    CHECK(a->rows);
+    return store_postgres_reader_find(a->rows, uuid, row, is_there, f);
+}
+
+bool audit_find_value(struct audit *a, const char *key, struct audit_value *value, bool *is_there,
+                      struct fail *f)
+{
+    CHECK(a->values);
+    return cache_memcached_reader_find(a->values, key, value, is_there, f) &&
+           (!*is_there || cache_memcached_reader_ttl(a->memcached, key, value, f));
 }

@@ -16,4 +16,13 @@ bool cache_memcached_reader_clear(void *reader, struct fail *f) MUST_USE;
 bool cache_memcached_reader_has(void *reader, const char key[UUID_TEXT_BYTES], struct span value,
                                 bool *is_there, struct fail *f) MUST_USE;
 
+/* The value under this key, by libmemcached. */
+struct audit_value;
+bool cache_memcached_reader_find(void *reader, const char *key, struct audit_value *value,
+                                 bool *is_there, struct fail *f) MUST_USE;
+
+/* Sets value->ttl_s, by the meta command mg, which libmemcached does not have. */
+bool cache_memcached_reader_ttl(const struct cache_memcached_servers *s, const char *key,
+                                struct audit_value *value, struct fail *f) MUST_USE;
+
 #endif

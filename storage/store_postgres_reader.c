@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/num.h"
+#include "storage/audit.h"
 
 struct pg_conn *store_postgres_reader_open(const struct store_postgres_server *s, struct fail *f)
 {
@@ -66,4 +67,34 @@ bool store_postgres_reader_has(struct pg_conn *conn, int64_t id, const char uuid
         return false;
     *is_there = count == 1;
     return true;
+}
+
+static void copy_column(PGresult *rows, int column, char *to, size_t room)
+{
+    snprintf(to, room, "%s", PQgetvalue(rows, 0, column));
+}
+
+bool store_postgres_reader_find(struct pg_conn *conn, const char *uuid, struct audit_row *row,
+                                bool *is_there, struct fail *f)
+{
+    uint64_t id = 0;
+    PGresult *rows = PQexecParams(conn,
+                                  "SELECT id, uuid, mac, firmware, created_at FROM device "
+                                  "WHERE uuid::text = $1 ORDER BY id DESC LIMIT 1",
+                                  1, NULL, &uuid, NULL, NULL, 0);
+    bool is_read = PQresultStatus(rows) == PGRES_TUPLES_OK;
+    *row = (struct audit_row){0};
+    *is_there = is_read && PQntuples(rows) == 1 &&
+                num_get(span_of(PQgetvalue(rows, 0, 0)), INT64_MAX, &id);
+    if (*is_there) {
+        row->id = (int64_t)id;
+        copy_column(rows, 1, row->uuid, sizeof row->uuid);
+        copy_column(rows, 2, row->mac, sizeof row->mac);
+        copy_column(rows, 3, row->firmware, sizeof row->firmware);
+        copy_column(rows, 4, row->created_at, sizeof row->created_at);
+    }
+    PQclear(rows);
+    const char *message = PQerrorMessage(conn);
+    return is_read || fail_set(f, EXIT_FAILED, "PostgreSQL: the row could not be read back: %.*s",
+                               (int)strcspn(message, "\n"), message);
 }

@@ -20,4 +20,9 @@ bool store_postgres_reader_count(struct pg_conn *conn, uint64_t *rows, struct fa
 bool store_postgres_reader_has(struct pg_conn *conn, int64_t id, const char uuid[UUID_TEXT_BYTES],
                                bool *is_there, struct fail *f) MUST_USE;
 
+/* The row with this UUID; of several the latest. */
+struct audit_row;
+bool store_postgres_reader_find(struct pg_conn *conn, const char *uuid, struct audit_row *row,
+                                bool *is_there, struct fail *f) MUST_USE;
+
 #endif

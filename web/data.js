@@ -1,6 +1,6 @@
 /* Result documents as the page needs them: one flat list of contestants, each with a label of its own
- * and a colour that it keeps, and what can be said of them together. Any key may be missing: a run
- * that goes on does not know it yet, a run that failed never did. */
+ * and a colour that it keeps, which repeats of one share; and what can be said of them together. Any
+ * key may be missing: a run that goes on does not know it yet, a run that failed never did. */
 
 const PARTIES = ["target", "postgres", "memcached", "upstream", "client"];
 const ERRORS = {
@@ -33,11 +33,17 @@ function contestantsOf(documents) {
     };
     add((c) => c.document.scenario?.name ?? "");
     add((c) => format.time(c.document.started));
-    all.forEach((c, i) => {
-        c.index = i;
+    const names = distinct(all.map((c) => c.label));
+    for (const c of all) {
+        c.colour = "c" + (names.indexOf(c.label) % 8);
+        if (c.target.repeat && c.document.races?.repeats > 1) c.label += " #" + c.target.repeat;
         c.curve = curveOf(c);
-    });
+    }
     return all;
+}
+
+function distinct(values) {
+    return [...new Set(values.filter((value) => value !== null && value !== undefined && value !== ""))];
 }
 
 /* --- what a second says --- */
@@ -121,8 +127,8 @@ function kneeOf(c) {
     return isKnown(knee) && knee > 0 ? knee : null;
 }
 
-/* The highest rate that all were offered and held, and the p99 of each at it; null when there is
- * none. */
+/* The highest rate that all were offered and held, as far as that is known, and the p99 of each at it;
+ * null when there is none. */
 function equalRate(contestants) {
     if (contestants.length < 2) return null;
     const near = (c, rate) => {

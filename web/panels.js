@@ -282,17 +282,13 @@ class Panel {
 
     linesByContestant(contestants, kinds, axis) {
         const chosen = kinds.find((k) => k.id === this.chosen);
-        const lines = contestants.map((c) => this.line(c, chosen, axis, c.label, colourOf(c)));
+        const lines = contestants.map((c) => this.line(c, chosen, axis, c.label, c.colour));
         for (const k of kinds.filter((one) => one.isTarget)) {
-            const wanted = contestants.map((c) => this.line(c, k, axis, `${k.label}, ${c.label}`, colourOf(c)));
+            const wanted = contestants.map((c) => this.line(c, k, axis, `${k.label}, ${c.label}`, c.colour));
             lines.push(...(sharedLine(wanted, k.label) ?? wanted));
         }
         return lines;
     }
-}
-
-function colourOf(c) {
-    return "c" + (c.index % 8);
 }
 
 /* What was wanted of contestants that were given the same, once; null if it differs. */
@@ -345,7 +341,7 @@ function drawKnees(context, area, graph, chart) {
         if (!(x >= area.x && x <= area.x + area.w)) continue;
         const isOne = chart.contestants.length === 1, isLeft = x > area.x + area.w / 2;
         context.save();
-        context.strokeStyle = context.fillStyle = colour(isOne ? "ink" : colourOf(c));
+        context.strokeStyle = context.fillStyle = colour(isOne ? "ink" : c.colour);
         context.setLineDash([2, 3]);
         context.beginPath();
         context.moveTo(x, area.y);

@@ -17,10 +17,6 @@ function joined(parts) {
     return parts.filter(Boolean).join(" · ");
 }
 
-function distinct(values) {
-    return [...new Set(values.filter((value) => value !== null && value !== undefined && value !== ""))];
-}
-
 /* --- what was measured --- */
 
 function pathOf(url) {
@@ -73,6 +69,8 @@ function verdictBlock(d, isOneOfMany) {
     const status = d.verdict?.status;
     if (!(status in VERDICTS)) return null;
     const reasons = [...(d.verdict.reasons ?? [])];
+    for (const { name, repeat, skipped, reason } of d.races?.failures ?? [])
+        reasons.push(`${name}${repeat ? " #" + repeat : ""} ${skipped ? "was left out" : "failed"}: ${reason}`);
     if (d.interrupted) reasons.push("The run was interrupted; this is what there was.");
     return element("div", { className: "verdict " + status.toLowerCase() },
         element("p", { className: "word" },
@@ -176,6 +174,10 @@ function verdictWord(c) {
     return element("span", { className: "mark " + status.toLowerCase(), textContent: status });
 }
 
+function heldCell(c) {
+    return c.target.held_rps === 0 && kneeOf(c) === null ? "none" : format.rate(kneeOf(c) ?? c.target.rps);
+}
+
 /* Columns {head, note, of: contestant => text or node, isText}. */
 function columnsOf(contestants) {
     const equal = equalRate(contestants);
@@ -186,7 +188,7 @@ function columnsOf(contestants) {
     const isHeld = contestants.some((c) => kneeOf(c) !== null || isKnown(c.target.held_rps));
     return [
         { head: "Verdict", of: verdictWord, isText: true },
-        { head: isHeld ? "Held rate" : "Rate", note: "requests/s", of: (c) => format.rate(kneeOf(c) ?? c.target.held_rps ?? c.target.rps) },
+        { head: isHeld ? "Held rate" : "Rate", note: "requests/s", of: heldCell },
         { head: "p99", note: p99Note, of: (c) => format.latency(p99(c)) },
         { head: "CPU", note: "per request", of: (c) => format.latency(cpuOf(c)) },
         { head: "Memory", note: "at most", of: (c) => format.bytes(memoryOf(c)) },
@@ -197,7 +199,7 @@ function columnsOf(contestants) {
 
 function contestantRow(c, contestants, columns) {
     const swatch = element("i", { className: "swatch" });
-    swatch.style.setProperty("--line", `var(--${colourOf(c)})`);
+    swatch.style.setProperty("--line", `var(--${c.colour})`);
     const note = noteOf(c, contestants);
     return element("tr", {},
         element("th", { scope: "row" },

@@ -134,7 +134,7 @@ static bool show_live(struct output *o, const struct load_plan *plan, const stru
         return false;
     if (live_url(o->live))
         log_line("dashboard: %s", live_url(o->live));
-    live_target(o->live, plan->url.text, plan);
+    live_target(o->live, &(struct result_target){.name = plan->url.text}, plan);
     return true;
 }
 

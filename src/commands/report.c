@@ -50,12 +50,12 @@ static int run_report(const struct command *command, int argc, char **argv, stru
 
 const struct command command_report = {
     .name = "report",
-    .arguments = "RESULT...",
+    .arguments = "RESULT.json...",
     .arguments_min = 1,
     .arguments_max = 64,
     .summary = "make one page of results, with the plots, or Markdown",
     .details =
-        "RESULT is a result.json of `iubench run` or of `iubench load --json`; - is standard "
+        "RESULT.json is that of `iubench run` or of `iubench load --json`; - is standard "
         "input. The\n"
         "page is one file that opens from a disk and asks for nothing else; of several results "
         "it shows all\n"

@@ -128,6 +128,7 @@ static bool add_scenario(struct plan *p, const struct command *command, int argc
     if (cli_parse(command, argc, argv, &p->command, &ignored, f) != CLI_RUN)
         return false;
     s->load = p->command.load;
+    reproduce_shorten(s);
     p->count++;
     return true;
 }

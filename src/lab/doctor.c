@@ -7,8 +7,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <link.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -20,13 +18,14 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/cpus.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "lab/cgroup.h"
 #include "lab/pinning.h"
 #include "lab/programs.h"
 #include "net/ring.h"
+#include "report/environment.h"
 
 #define DESCRIPTORS_NEEDED 1024
 #define DESCRIPTORS_GOOD   20000 /* both ends of what the scenarios open, with room */
@@ -270,28 +269,11 @@ static void look_at_program(struct doctor_row *row, const char *need, const char
         say(row, DOCTOR_NOTE, "%s does not tell its version: %s", path, without);
 }
 
-/* The file names behind the sonames carry the versions of what was loaded, without asking each
- * library in its own way. */
-static int add_library(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    static const char *const wanted[] = {"liburing.", "libpq.",      "libmemcached.", "libsqlite3.",
-                                         "libinih.",  "libjansson.", "libz."};
-    struct text *out = arg;
-    char path[PATH_MAX];
-    (void)size;
-    const char *real = realpath(info->dlpi_name, path);
-    const char *base = real ? strrchr(real, '/') : NULL;
-    for (size_t i = 0; base && i < sizeof wanted / sizeof *wanted; i++)
-        if (strncmp(base + 1, wanted[i], strlen(wanted[i])) == 0)
-            text_addf(out, "%s%s", out->len ? " " : "", base + 1);
-    return 0;
-}
-
 static void look_at_libraries(struct doctor_row *row)
 {
     struct text names = {0};
     row->name = "libraries";
-    dl_iterate_phdr(add_library, &names);
+    environment_libraries(&names);
     say(row, DOCTOR_OK, "%s", names.len ? names.data : "linked in");
     text_free(&names);
 }

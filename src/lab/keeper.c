@@ -25,7 +25,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "lab/cgroup.h"
+#include "base/cgroup.h"
 #include "lab/pgconf.h"
 
 #define START_WAIT_NS (90 * NS_PER_S) /* initdb and the start, each, on a slow and busy machine */

@@ -3,15 +3,21 @@
 #include "lab/race.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "http/url.h"
+#include "lab/check.h"
+#include "lab/footprint.h"
 #include "lab/sampler.h"
 #include "lab/verify.h"
 #include "report/result.h"
 
 enum { URL_BYTES = 2560, WARM_CONNECTIONS = 8 };
+static const uint64_t CHECK_TIMEOUT_NS = 30 * NS_PER_S; /* a whole fib(35) in Python */
 
 /* What is open while a race goes on. */
 struct turn {
@@ -23,7 +29,8 @@ struct turn {
     struct sampler *sampler;
     struct verify verify;
     bool is_verified;
-    bool is_dead; /* the child ended during the load; the reason is in race->why */
+    uint64_t start_ns; /* until it was healthy */
+    bool is_dead;      /* the child ended during the load; the reason is in race->why */
 };
 
 /* --- starting --- */
@@ -69,6 +76,8 @@ static struct contestant_config contestant_config(const struct entrant *e, struc
         .file = e->file,
         .places = venue_places(s),
         .cpus = &s->pinning.target,
+        .limits = s->shape.is_set ? &s->limits : NULL,
+        .go_threads = s->shape.quota_cpus > 0 ? s->shape.cores : 0,
         .log = log,
         .stop = venue_should_stop,
         .arg = s,
@@ -100,7 +109,7 @@ bool race_set_up(const struct entrant *e, struct venue *s, struct fail *f)
     return contestant_setup(s->contestants, &config, f);
 }
 
-static bool start(struct turn *t, struct fail *f)
+static bool start_kind(struct turn *t, struct fail *f)
 {
     switch (t->race->entrant->kind) {
     case ENTRANT_OWN:
@@ -110,6 +119,103 @@ static bool start(struct turn *t, struct fail *f)
     default:
         return start_file(t, f);
     }
+}
+
+static bool start(struct turn *t, struct fail *f)
+{
+    uint64_t began_ns = clock_ns();
+    bool is_up = start_kind(t, f);
+    t->start_ns = clock_ns() - began_ns;
+    return is_up;
+}
+
+/* Before it has done anything. */
+static bool weigh(struct turn *t)
+{
+    const struct entrant *e = t->race->entrant;
+    if (e->kind == ENTRANT_URL || !scenario_weighs(t->venue->scenario))
+        return true;
+    t->race->footprint = footprint_take(e->kind == ENTRANT_FILE ? e->file : NULL,
+                                        t->has_child ? contestant_pid(t->venue->contestants) : 0);
+    t->race->footprint.start_ms = (double)t->start_ns / NS_PER_MS;
+    t->race->has_footprint = true;
+    return true;
+}
+
+/* --- does it do the same work --- */
+
+static unsigned count_failed(const struct check *c, char first[256])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->points[i].status == CHECK_FAILED && !count++)
+            snprintf(first, 256, "%.80s: %.170s", c->points[i].text, c->points[i].found);
+    return count;
+}
+
+/* A service that was there before us is raced as it is; what it does otherwise is told. */
+static bool judge_check(struct turn *t, const struct check *c, struct fail *f)
+{
+    char first[256];
+    unsigned count = count_failed(c, first);
+    if (!count)
+        return true;
+    check_print(c, stderr, true);
+    if (t->race->entrant->kind == ENTRANT_URL) {
+        log_line("%s does not keep the contract: %s", t->race->entrant->name, first);
+        return true;
+    }
+    return fail_set(f, EXIT_FAILED, "answers wrongly at %u of %u points (see `iubench check`): %s",
+                    count, c->count, first);
+}
+
+/* The URL of the service: what is loaded, less the scenario's path. False if it is not that which is
+ * loaded, but something of which there is no contract. */
+static bool service_url(const struct turn *t, char url[URL_BYTES])
+{
+    const struct scenario *s = t->venue->scenario;
+    size_t len = strlen(t->url), path_len = strlen(s->path);
+    if (s->load.requests_file || s->load.urls.count || len < path_len ||
+        strcmp(t->url + len - path_len, s->path) != 0)
+        return false;
+    len -= path_len;
+    if (strncmp(t->url, "unix:", 5) == 0)
+        len--; /* the colon before the path */
+    snprintf(url, URL_BYTES, "%.*s", (int)len, t->url);
+    return true;
+}
+
+static bool check(struct turn *t, struct fail *f)
+{
+    const struct scenario *s = t->venue->scenario;
+    const struct entrant *e = t->race->entrant;
+    struct target_places places = venue_places(t->venue);
+    const char *deviations[] = {e->file ? e->file->deviations : ""};
+    bool has_storage = e->kind != ENTRANT_URL && t->venue->has_services &&
+                       s->target.mode == MODE_DB;
+    char url[URL_BYTES];
+    if (!service_url(t, url))
+        return true;
+    struct check_config config = {
+        .url = url,
+        .mode = -1,
+        .pg = has_storage ? places.pg_uri : NULL,
+        .memcached = has_storage ? places.memcached : NULL,
+        .allow = {deviations, 1},
+        .path = s->path,
+        .method = s->load.method ? s->load.method
+                  : s->load.body ? "POST"
+                                 : "GET",
+        .timeout_ns = CHECK_TIMEOUT_NS,
+    };
+    struct check *c = mem_need(1, sizeof *c);
+    bool is_good = check_run(&config, c, f);
+    if (is_good && c->count) {
+        t->race->check = check_json(c, t->url);
+        is_good = judge_check(t, c, f);
+    }
+    free(c);
+    return is_good || (e->kind == ENTRANT_URL && f->exit == EXIT_FAILED);
 }
 
 /* --- the load --- */
@@ -157,6 +263,8 @@ static bool warm_up(struct turn *t, struct fail *f)
         return true;
     config.duration_ns = t->venue->config->warmup_ns;
     config.duration_was_set = true;
+    if (config.timeout_ns > config.duration_ns)
+        config.timeout_ns = config.duration_ns;
     config.requests = 0;
     config.rate = 0;
     config.ramp = config.stages = config.clients = config.expect = NULL;
@@ -210,7 +318,9 @@ static bool load(struct turn *t, struct fail *f)
     struct load_plan *plan = plan_new(t, &config, f);
     if (!plan)
         return false;
-    live_target(t->venue->live, t->race->entrant->name, plan);
+    live_target(t->venue->live,
+                &(struct result_target){.name = t->race->entrant->name, .repeat = t->race->repeat},
+                plan);
     t->race->has_result = start_sampler(t, plan, f) && load_run(plan, &watch, &t->race->load, f);
     load_plan_free(plan);
     sampler_stop(t->sampler);
@@ -251,8 +361,8 @@ void race_run(struct race *r, struct venue *s)
 {
     struct turn t = {.race = r, .venue = s};
     struct fail *f = &r->why, later;
-    bool is_good = venue_clear(s, f) && start(&t, f) && warm_up(&t, f) && begin_verify(&t, f) &&
-                   load(&t, f) && end_verify(&t, f);
+    bool is_good = start(&t, f) && weigh(&t) && check(&t, f) && venue_clear(s, f) &&
+                   warm_up(&t, f) && begin_verify(&t, f) && load(&t, f) && end_verify(&t, f);
     is_good &= has_lived(&t);
     if (t.is_verified)
         verify_close(&t.verify);
@@ -268,4 +378,5 @@ void race_free(struct race *r)
     if (r->has_result)
         load_result_free(&r->load);
     r->has_result = false;
+    json_decref(r->check);
 }

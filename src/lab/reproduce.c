@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "lab/entrant.h"
 
 /* --- readied --- */
@@ -49,6 +50,17 @@ bool reproduce_prepare(struct scenario *s, struct fail *f)
     if (s->step_from > 0)
         make_stages(s);
     return find_contestants(s, f);
+}
+
+void reproduce_shorten(struct scenario *s)
+{
+    struct load_config *load = &s->load;
+    char text[UNITS_TEXT_BYTES];
+    if (!load->duration_was_set || load->timeout_ns <= load->duration_ns)
+        return;
+    load->timeout_ns = load->duration_ns;
+    log_line("%s: the timeout is shortened to the duration, %s", s->name,
+             units_duration_text(load->timeout_ns, text));
 }
 
 /* --- the rows --- */

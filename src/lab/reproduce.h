@@ -14,6 +14,10 @@
  * names no contestants. `s` must stay where it is. */
 bool reproduce_prepare(struct scenario *s, struct fail *f) MUST_USE;
 
+/* After a duration was given that is shorter than the load's timeout: shortens that as well, since
+ * nothing could time out, and says so. */
+void reproduce_shorten(struct scenario *s);
+
 /* Races the contestants and adds the rows. `config` as of run_scenario(), without targets and with
  * `out`, whose last part is what rows link to. A run that could not be made leaves rows that say so.
  * Returns the run's exit code. Must be called before other threads are started. */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "lab/order.h"
+#include "lab/own.h"
 #include "lab/race.h"
 #include "lab/venue.h"
 #include "live/live.h"
@@ -99,10 +100,20 @@ static bool read_entrants(struct lab *l, struct fail *f)
 
 /* --- as it is told --- */
 
+static struct result_shape shape_of(const struct shape *s)
+{
+    return (struct result_shape){.cpus = s->cpus,
+                                 .memory_bytes = s->memory_bytes,
+                                 .scale = s->scale,
+                                 .quota_cpus = s->quota_cpus,
+                                 .limit_bytes = s->limit_bytes};
+}
+
 /* Without what was measured, for those who watch; stores are those of our own target, if it raced. */
 static struct result describe(const struct lab *l)
 {
     const struct race *own = NULL;
+    const struct services *services = &l->venue.services;
     for (unsigned i = 0; i < l->race_count && !own; i++)
         own = l->races[i].store[0] ? &l->races[i] : NULL;
     return (struct result){
@@ -116,11 +127,14 @@ static struct result describe(const struct lab *l)
         .store = own ? own->store : NULL,
         .cache = own ? own->cache : NULL,
         .pg_batch = own ? own->pg_batch : 0,
+        .pg_version = services->pg_version[0] ? services->pg_version : NULL,
+        .memcached_version = services->memcached_version[0] ? services->memcached_version : NULL,
         .pinning = l->venue.pinning.text,
         .is_interrupted = l->venue.is_interrupted,
         .races = {.repeats = l->config.repeat,
                   .order_seed = l->config.order_seed,
                   .warmup_ns = l->config.warmup_ns,
+                  .shape = shape_of(&l->venue.shape),
                   .failures = l->failures,
                   .failure_count = l->failure_count},
     };
@@ -140,10 +154,10 @@ static bool start_live(struct lab *l, struct fail *f)
 
 /* --- what goes wrong with one of them --- */
 
-/* Where there is but one, its failure is the run's. */
+/* Where there is but one, its failure is the run's; and so is a wrong option, which all would meet. */
 static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, struct fail *why)
 {
-    if (l->most == 1) {
+    if (l->most == 1 || why->exit == EXIT_USAGE) {
         if (e->kind != ENTRANT_OWN)
             fail_prefix(why, "%s", e->name);
         return false;
@@ -156,8 +170,31 @@ static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat
     return true;
 }
 
+/* Where the target has limits, or is to be killed, ours is a process of its own. */
+static bool part_with_own(struct lab *l, struct fail *f)
+{
+    struct target_config config = venue_own_target(&l->venue);
+    struct target_places places = venue_places(&l->venue);
+    bool has_storage = l->scenario->target.mode == MODE_DB || l->scenario->target.mode == MODE_ALL;
+    bool is_embedded = l->venue.services_mode == SERVICES_EMBEDDED;
+    for (unsigned i = 0; i < l->entrant_count; i++) {
+        struct entrant *e = &l->entrants[i];
+        if (e->kind != ENTRANT_OWN || !l->venue.shape.is_set)
+            continue;
+        if (l->config.is_verified)
+            return fail_set(f, EXIT_USAGE, "--verify and --shape: give one of them");
+        entrant_start_by(e, mem_need(1, sizeof *e->file));
+        if (!own_target_file(e->file, &config, has_storage && !is_embedded && places.pg_uri,
+                             has_storage && !is_embedded && places.memcached, f))
+            return false;
+    }
+    return true;
+}
+
 static bool set_up(struct lab *l, struct fail *f)
 {
+    if (!part_with_own(l, f))
+        return false;
     for (unsigned i = 0; i < l->entrant_count; i++) {
         struct entrant *e = &l->entrants[i];
         e->is_out = !race_set_up(e, &l->venue, f);
@@ -249,11 +286,16 @@ static void print_rest(const struct lab *l)
 static unsigned list_results(const struct lab *l, struct result_target *targets)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < l->race_count; i++)
-        if (l->races[i].has_result)
-            targets[count++] = (struct result_target){.name = l->races[i].entrant->name,
-                                                      .repeat = l->races[i].repeat,
-                                                      .load = &l->races[i].load};
+    for (unsigned i = 0; i < l->race_count; i++) {
+        const struct race *r = &l->races[i];
+        if (r->has_result)
+            targets[count++] = (struct result_target){.name = r->entrant->name,
+                                                      .repeat = r->repeat,
+                                                      .load = &r->load,
+                                                      .footprint = r->has_footprint ? &r->footprint
+                                                                                    : NULL,
+                                                      .check = r->check};
+    }
     return count;
 }
 

@@ -424,6 +424,14 @@ bool scenario_parse(const char *where, struct span text, struct scenario *s, str
     return ini_read(where, text, &reader, f) && is_complete(where, s, f);
 }
 
+bool scenario_weighs(const struct scenario *s)
+{
+    for (unsigned i = 0; i < s->metric_count; i++)
+        if (strncmp(s->metrics[i]->path, "footprint.", 10) == 0)
+            return true;
+    return false;
+}
+
 /* --- where scenarios come from --- */
 
 const struct scenario_file *scenario_files(void)

@@ -64,6 +64,9 @@ bool scenario_load(const char *name, struct scenario *s, struct fail *f) MUST_US
 bool scenario_parse(const char *where, struct span text, struct scenario *s,
                     struct fail *f) MUST_USE;
 
+/* Whether it compares what contestants weigh (struct result_footprint). */
+bool scenario_weighs(const struct scenario *s);
+
 /* The built-in ones by name; a row without a name ends them. */
 struct scenario_file {
     const char *name;

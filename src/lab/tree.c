@@ -19,6 +19,7 @@ struct member {
     uint64_t start_ticks;
     uint64_t own_ns;      /* its threads', those that ended included */
     uint64_t children_ns; /* waited for */
+    uint64_t taken_ns;    /* of that, since the last reading */
     uint64_t pending_ns;  /* children gone, not yet in children_ns */
     struct proc_threads threads;
     bool is_there;
@@ -126,13 +127,6 @@ static void take_own(struct member *m, uint64_t by_ticks_ns)
         m->own_ns = by_ticks_ns;
 }
 
-static void take_children(struct member *m, uint64_t children_ns)
-{
-    uint64_t more_ns = children_ns > m->children_ns ? children_ns - m->children_ns : 0;
-    m->children_ns += more_ns;
-    m->pending_ns -= more_ns < m->pending_ns ? more_ns : m->pending_ns;
-}
-
 static void read_member(struct tree *t, struct member *m)
 {
     struct proc_stat stat;
@@ -141,7 +135,8 @@ static void read_member(struct tree *t, struct member *m)
     if (!m->is_there)
         return;
     m->parent = stat.parent;
-    take_children(m, stat.children_cpu_ns);
+    m->taken_ns = stat.children_cpu_ns > m->children_ns ? stat.children_cpu_ns - m->children_ns : 0;
+    m->children_ns += m->taken_ns;
     take_own(m, stat.cpu_ns);
     t->use.processes++;
     for (unsigned i = 0; i < m->threads.count; i++)
@@ -172,6 +167,16 @@ static void drop_ended(struct tree *t)
     t->count = kept;
 }
 
+static void sum_up(struct tree *t)
+{
+    t->use.cpu_ns = t->lost_ns;
+    for (unsigned i = 0; i < t->count; i++) {
+        struct member *m = &t->members[i];
+        m->pending_ns -= m->taken_ns < m->pending_ns ? m->taken_ns : m->pending_ns;
+        t->use.cpu_ns += m->own_ns + m->children_ns + m->pending_ns;
+    }
+}
+
 const struct proc_use *tree_read(struct tree *t)
 {
     bool is_listed = true;
@@ -184,10 +189,7 @@ const struct proc_use *tree_read(struct tree *t)
             add_found_children(t);
     }
     drop_ended(t);
-    t->use.cpu_ns = t->lost_ns;
-    for (unsigned i = 0; i < t->count; i++)
-        t->use.cpu_ns += t->members[i].own_ns + t->members[i].children_ns +
-                         t->members[i].pending_ns;
+    sum_up(t);
     return &t->use;
 }
 

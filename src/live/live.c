@@ -217,15 +217,15 @@ static void tell(struct live *l, enum feed_kind kind, json_t *json, const char *
     loop_post(&l->worker.loop, &n->task);
 }
 
-void live_target(struct live *l, const char *name, const struct load_plan *plan)
+void live_target(struct live *l, const struct result_target *who, const struct load_plan *plan)
 {
     if (!l)
         return;
     l->known = (struct load_result){0};
     l->last_t = l->t_before = 0;
     load_plan_describe(plan, &l->known);
-    struct result_target target = {.name = name, .load = &l->known};
-    tell(l, FEED_TARGET, result_known_json(&target), name, NULL);
+    struct result_target target = {.name = who->name, .repeat = who->repeat, .load = &l->known};
+    tell(l, FEED_TARGET, result_known_json(&target), who->name, NULL);
 }
 
 void live_second(struct live *l, const struct load_second *row)

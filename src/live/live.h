@@ -38,8 +38,8 @@ bool live_start(struct live *l, const struct result *known, const cpu_set_t *cli
 /* Where the dashboard is, "http://127.0.0.1:8081/"; NULL if it is not wanted. */
 const char *live_url(const struct live *l);
 
-/* From now on rows are those of this contestant. */
-void live_target(struct live *l, const char *name, const struct load_plan *plan);
+/* From now on rows are those of this contestant, of which name and repeat are told. */
+void live_target(struct live *l, const struct result_target *who, const struct load_plan *plan);
 
 /* A row, complete; within load_watch.second(). Where the runs of a search follow one another their
  * seconds are counted on. */

@@ -138,7 +138,10 @@ struct compare_bounds {
     unsigned count;
 };
 
+/* Reads the whole of `text`; the message does not name the option. */
 bool compare_bounds_parse(const char *text, struct compare_bounds *b, struct fail *f) MUST_USE;
+
+/* Whether a pair meets one, and all pairs meet all. */
 bool compare_bound_is_met(const struct compare_bound *b, const struct compare_pair *p);
 bool compare_bounds_all_met(const struct compare_bounds *b, const struct comparison *c);
 

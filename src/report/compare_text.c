@@ -37,7 +37,7 @@ static const char *value_text(enum compare_unit unit, double value, char out[CEL
 {
     char shown[UNITS_TEXT_BYTES];
     if (isnan(value))
-        return strcpy(out, "-");
+        return "-";
     switch (unit) {
     case COMPARE_PER_S:
         if (value >= 1000)
@@ -46,7 +46,7 @@ static const char *value_text(enum compare_unit unit, double value, char out[CEL
         break;
     case COMPARE_US:
         snprintf(out, CELL_BYTES, "%s",
-                 units_latency_text((uint64_t)fmin(value * NS_PER_US, 1e18), shown));
+                 units_latency_text((uint64_t)fmax(0, fmin(value * NS_PER_US, 1e18)), shown));
         break;
     case COMPARE_SHARE:
         snprintf(out, CELL_BYTES, "%.6g %%", value * 100);
@@ -63,7 +63,7 @@ static const char *range_text(enum compare_unit unit, struct interval i, char ou
 {
     char low[CELL_BYTES], high[CELL_BYTES];
     if (isnan(i.low))
-        return strcpy(out, "");
+        return "";
     snprintf(out, CELL_BYTES, "%.40s to %.40s", value_text(unit, i.low, low),
              value_text(unit, i.high, high));
     return out;
@@ -72,7 +72,7 @@ static const char *range_text(enum compare_unit unit, struct interval i, char ou
 static const char *ratio_text(double ratio, char out[CELL_BYTES])
 {
     if (isnan(ratio))
-        return strcpy(out, "-");
+        return "-";
     snprintf(out, CELL_BYTES, "%.4g", ratio);
     return out;
 }
@@ -80,7 +80,7 @@ static const char *ratio_text(double ratio, char out[CELL_BYTES])
 static const char *ratio_range_text(struct interval i, char out[CELL_BYTES])
 {
     if (isnan(i.low))
-        return strcpy(out, "");
+        return "";
     snprintf(out, CELL_BYTES, "%.4g to %.4g", i.low, i.high);
     return out;
 }

@@ -151,7 +151,8 @@ static bool read_failure(struct reproduction_row *row, const struct read_node *f
         return false;
     struct reproduction_contestant *c = contestant_of(row, name);
     if (c)
-        snprintf(c->lack, sizeof c->lack, "%s: %.480s", is_skipped ? "skipped" : "failed", reason);
+        snprintf(c->lack, sizeof c->lack, "%s: %.480s", is_skipped ? "was skipped" : "failed",
+                 reason);
     return true;
 }
 
@@ -199,7 +200,7 @@ static bool can_be_compared(struct reproduction_row *row, const struct reproduct
 {
     char *note = row->note;
     if (c->lack[0])
-        snprintf(note, sizeof row->note, "%s was %s", c->name, c->lack);
+        snprintf(note, sizeof row->note, "%s %s", c->name, c->lack);
     else if (c->invalid_count)
         snprintf(note, sizeof row->note, "%u of %u runs of %s are INVALID (the report says why)",
                  c->invalid_count, c->run_count, c->name);

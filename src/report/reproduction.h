@@ -49,7 +49,7 @@ struct reproduction_contestant {
     unsigned count, run_count, invalid_count;
     double median;            /* NAN: no value */
     struct interval interval; /* of the median; NAN: too few values */
-    char lack[512];           /* why it has none, or not all: it was skipped or failed; else "" */
+    char lack[512];           /* "was skipped: ...", "failed: ..."; "": neither */
 };
 
 struct reproduction_row {

@@ -97,7 +97,7 @@ static void print_words(const struct reproduction_row *row, FILE *to)
     char shown[1300];
     for (unsigned i = 0; i < row->contestant_count; i++)
         if (row->contestants[i].lack[0])
-            fprintf(to, "\n%s: %s was %s\n", row->name, row->contestants[i].name,
+            fprintf(to, "\n%s: %s %s\n", row->name, row->contestants[i].name,
                     log_escape(span_of(row->contestants[i].lack), shown, sizeof shown));
     if (row->note[0])
         fprintf(to, "\n%s, %s, %s: %s\n", row->name, row->metric->heading,

@@ -246,6 +246,17 @@ json_t *result_known_json(const struct result_target *t)
     return to;
 }
 
+static json_t *footprint_json(const struct result_footprint *f)
+{
+    if (!f)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "size_bytes", number(f->size_bytes));
+    put(to, "start_ms", number(f->start_ms));
+    put(to, "idle_bytes", number(f->idle_bytes));
+    return to;
+}
+
 static json_t *target_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
@@ -264,6 +275,8 @@ static json_t *target_json(const struct result_target *t)
     put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
+    put(to, "footprint", footprint_json(t->footprint));
+    put(to, "check", t->check ? json_incref(t->check) : json_null());
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
     put(to, "find_max", t->find_max ? find_max_json(t->find_max) : json_null());
@@ -359,6 +372,19 @@ static json_t *overall_verdict(const struct result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
 }
 
+static json_t *shape_json(const struct result_shape *s)
+{
+    if (s->cpus <= 0)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "cpus", json_real(s->cpus));
+    put(to, "memory_bytes", count(s->memory_bytes));
+    put(to, "scale", json_real(s->scale));
+    put(to, "quota_cpus", s->quota_cpus > 0 ? json_real(s->quota_cpus) : json_null());
+    put(to, "memory_limit_bytes", count(s->limit_bytes));
+    return to;
+}
+
 static json_t *races_json(const struct result_races *r)
 {
     if (!r->repeats)
@@ -376,6 +402,7 @@ static json_t *races_json(const struct result_races *r)
     put(to, "repeats", json_integer(r->repeats));
     put(to, "order_seed", json_integer(r->order_seed));
     put(to, "warmup_s", json_real((double)r->warmup_ns / NS_PER_S));
+    put(to, "shape", shape_json(&r->shape));
     put(to, "failures", failures);
     return to;
 }
@@ -384,9 +411,12 @@ json_t *result_head_json(const struct result *r)
 {
     char started[CLOCK_TEXT_BYTES];
     clock_text(r->target_count ? r->targets[0].load->started_us : clock_wall_us(), started);
-    json_t *environment = environment_json(), *to = json_object();
+    json_t *environment = environment_json(""), *to = json_object();
     put(environment, "pinning",
         r->pinning ? json_pack("{s:s}", "cores", r->pinning) : json_object());
+    json_t *versions = json_object_get(environment, "versions");
+    put(versions, "postgres", text_or_null(r->pg_version));
+    put(versions, "memcached", text_or_null(r->memcached_version));
     put(to, "schema", json_string("iubench-result/1"));
     put(to, "iubench", json_string(IUBENCH_VERSION));
     put(to, "started", json_string(started));

@@ -1,6 +1,7 @@
 """Result documents by hand, for whatever reads them: complete, plausible, and with one knob for each
 thing that can go wrong. The same call gives the same document."""
 
+import json
 import math
 import random
 
@@ -48,6 +49,7 @@ def second(t, target_rps, capacity_rps, chance, has_storage=True, parties=PARTIE
            "pool": 3 if has_storage else None, "pool_in_flight": int(30 * load) if has_storage else None,
            "db_errors": 0, "cache_errors": 0,
            "latency_buckets": buckets(p50_us, int(rps), chance),
+           "host": {"cpu_pct_by_core": [50.0, 30.0], "steal_pct": 0.0, "mhz": None},
            "parties": {name: party(pct * load, 20_000_000 + 300_000 * t) for name, pct in parties.items()}}
     return row
 
@@ -77,14 +79,17 @@ def target(name="iubench", seconds=20, top_rps=40_000, capacity_rps=30_000, **op
 
 
 def result(*targets, scenario="test2", status="VALID", reasons=(), **more):
-    return {"schema": "iubench-result/1", "iubench": "0.1.0", "started": "2026-11-20T17:00:00.000000Z",
+    document = {"schema": "iubench-result/1", "iubench": "0.1.0", "started": "2026-11-20T17:00:00.000000Z",
             "command": ["iubench", "run", scenario], "interrupted": False,
             "environment": {"kernel": "6.1.0", "cpu_model": "Some CPU", "cores": 8, "governor": None,
                             "limits": {"nofile": 20000}, "versions": {"iubench": "0.1.0"},
                             "pinning": {"cores": "target 0-1, client 2-3"}},
             "scenario": {"name": scenario, "load_model": "open", "services": "managed", "store": "postgres 15",
-                         "cache": "memcached 1.6"},
+                         "cache": "memcached 1.6",
+                         "published": None, "figures": []},
             "targets": list(targets or [target()]),
             "client": {"threads": 1, "connections": 64, "cpu_pct": 30.0, "cpu_pct_worst_thread": 30.0,
                        "steal_pct": 0.0, "send_lag_p99_us": 20.0},
             "verdict": {"status": status, "reasons": list(reasons)}, **more}
+    # as many digits as result files have
+    return json.loads(json.dumps(document), parse_float=lambda text: float(f"{float(text):.12g}"))

@@ -192,7 +192,8 @@ def test_several_contestants(live, target):
     with shown.watch() as viewer:
         events = viewer.events()
     targets, _, final = follow(events)
-    assert [one["name"] for one in targets] == ["iubench", target.url]
+    assert {one["name"] for one in targets} == {"iubench", target.url}
+    assert [one["repeat"] for one in targets] == [1, 1]
     assert_same(targets, final)
     assert final == shown.result()
     assert [data["index"] for name, data in events if name == "target"][-1] == 1
@@ -274,6 +275,19 @@ def test_viewers_are_bounded(live, target):
         assert follow(viewer.events())[2]["interrupted"] is True
         viewer.close()
     assert shown.result((130,))["interrupted"] is True
+
+
+def test_an_interrupted_run_is_shown_to_its_end(live):
+    shown = live("run", "test1", "-d", "30s")
+    with shown.watch() as viewer:
+        events = [viewer.event()]
+        while events[-1][0] != "second":
+            events.append(viewer.event())
+        shown.process.send_signal(signal.SIGINT)
+        targets, _, final = follow(events + viewer.events())
+    assert final["interrupted"] is True
+    assert_same(targets, final)
+    assert shown.result((130,)) == final
 
 
 def test_viewers_that_come_and_go(live, target):

@@ -254,6 +254,16 @@ func TestSelectorsMeet(t *testing.T) {
 	})
 }
 
+// The dashboard is where Grafana's sidecar looks.
+func TestDashboardIsFound(t *testing.T) {
+	eachTest(t, func(t *testing.T, m *manifests) {
+		config := m.configs["grafana-dashboard"]
+		if config == nil || config.Labels["grafana_dashboard"] != "1" || !strings.Contains(config.Data["iubench.json"], `"title"`) {
+			t.Error("there is no dashboard")
+		}
+	})
+}
+
 // Test 2 has its stores, with the published settings; test 1 needs none.
 func TestStoresAreAsPublished(t *testing.T) {
 	if m := render(t, "overlays/video-test1"); len(m.statefulSets) != 0 || m.deployments["memcached"] != nil {

@@ -37,7 +37,7 @@ static void test_histogram(void **state)
         hist_record(h, rng_below(&rng, i % 2 ? 7 * NS_PER_S : 300 * NS_PER_US));
     hist_record(h, 10 * NS_PER_US); /* on a bound */
     prometheus_histogram(&t, "d", "op=\"x\"", h);
-    for (char *line = strtok(t.data, "\n"); line; line = strtok(NULL, "\n")) {
+    for (const char *line = t.data; *line; line = strchr(line, '\n') + 1) {
         double le;
         uint64_t count;
         if (sscanf(line, "d_bucket{op=\"x\",le=\"%lf\"} %" SCNu64, &le, &count) == 2) {

@@ -1,7 +1,7 @@
 /* What the control groups of a process allow it, version 1 or 2, per controller: see cgroups(7)
  * and proc_pid_mountinfo(5). */
-#ifndef LAB_CGROUP_H
-#define LAB_CGROUP_H
+#ifndef BASE_CGROUP_H
+#define BASE_CGROUP_H
 
 #include <stdbool.h>
 #include <stdint.h>

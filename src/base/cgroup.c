@@ -1,4 +1,4 @@
-#include "lab/cgroup.h"
+#include "base/cgroup.h"
 
 /* /proc/PID/cgroup names the group in each hierarchy, /proc/self/mountinfo says where that
  * hierarchy is mounted and which part of it; both together give the folder with the files. In a

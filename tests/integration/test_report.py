@@ -1,0 +1,168 @@
+"""`iubench report` on the command line, and its Markdown. What the page looks like is test_page.py's."""
+
+import json
+import os
+import re
+import subprocess
+
+import jsonschema
+import pytest
+
+import results
+from iubench import PROGRAM, ROOT, run
+
+PAGE_BYTES_MAX = 200_000  # without data
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes documents to files and returns their names."""
+    def put(*documents):
+        paths = []
+        for i, document in enumerate(documents):
+            paths.append(str(tmp_path / f"{i}.json"))
+            with open(paths[-1], "w", encoding="utf-8") as to:
+                to.write(json.dumps(document))
+        return paths
+
+    return put
+
+
+def data_of(page):
+    return re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)[1]
+
+
+def table_of(markdown):
+    rows = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("|")]
+    return rows[0], rows[2:]
+
+
+def test_documents_by_hand_are_results():
+    """What these tests read is what the schema describes."""
+    schema = json.load(open(f"{ROOT}/docs/result.schema.json", encoding="utf-8"))
+    document = results.result(results.target("a", 3), results.target("b", 2))
+    for target in document["targets"]:
+        target["histograms"] = {"unit": "ns", "latency": "HISTFAAAA", "service_time": "HISTFAAAA"}
+    jsonschema.validate(document, schema)
+
+
+def test_page_has_the_documents_and_is_small(write, tmp_path):
+    """The data in the page are the documents, without the histograms, which nothing draws."""
+    document = results.result()
+    out = tmp_path / "report.html"
+    code, output, errors = run("report", *write(document), "-o", str(out))
+    assert (code, output, errors) == (0, "", f"Report: {out}\n")
+    page = out.read_text(encoding="utf-8")
+    del document["targets"][0]["histograms"]
+    assert json.loads(data_of(page)) == [document]
+    assert len(page.encode()) - len(data_of(page)) <= PAGE_BYTES_MAX
+
+
+def test_page_to_standard_output(write):
+    code, output, _ = run("report", *write(results.result()), "--out=-")
+    assert code == 0 and output.startswith("<!DOCTYPE html>") and output.endswith("</html>\n")
+
+
+def test_default_is_report_html(write, tmp_path):
+    """Without -o it is report.html, here; an older one is replaced."""
+    subprocess.run([PROGRAM, "report", *write(results.result())], cwd=tmp_path, check=True, capture_output=True)
+    first = (tmp_path / "report.html").stat().st_ino
+    subprocess.run([PROGRAM, "report", *write(results.result())], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "report.html").stat().st_ino != first
+
+
+def test_text_cannot_end_its_script(write):
+    """No `<` of a result is one in the page."""
+    bad = "</script><script>alert(1)</script><!-- <script> ]]> \u2028"
+    _, page, _ = run("report", *write(results.result(results.target(bad), reasons=[bad])), "-o", "-")
+    assert "<" not in data_of(page)
+    assert json.loads(data_of(page))[0]["verdict"]["reasons"] == [bad]
+
+
+@pytest.mark.parametrize("text, said", [
+    ("", "is no JSON: line"),
+    ('{"schema": "iubench-result/1", "targets": [}', "line 1, column"),
+    ("[1]", 'expected "schema": "iubench-result/1"'),
+    ('{"schema": "iubench-result/2", "targets": []}', 'expected "schema": "iubench-result/1"'),
+    ('{"schema": "iubench-result/1"}', "targets: expected an array, found nothing"),
+    ('{"schema": "iubench-result/1", "targets": {}}', "targets: expected an array, found an object"),
+    ('{"schema": "iubench-result/1", "targets": [1]}', "targets[0]: expected an object"),
+])
+def test_no_result(tmp_path, text, said):
+    """What is no result is refused with file, place and what was expected; nothing is written."""
+    bad = tmp_path / "bad.json"
+    bad.write_text(text)
+    code, output, errors = run("report", str(bad), "-o", str(tmp_path / "r.html"))
+    assert (code, output) == (2, "")
+    assert "bad.json" in errors and said in errors
+    assert os.listdir(tmp_path) == ["bad.json"]
+
+
+def test_cannot_be_read_or_written(write, tmp_path):
+    assert run("report", str(tmp_path / "none.json"))[0] == 1
+    code, _, errors = run("report", *write(results.result()), "-o", str(tmp_path / "none" / "r.html"))
+    assert code == 2 and "--out" in errors and "No such file" in errors
+    code, _, errors = run("report")
+    assert code == 2 and "RESULT" in errors
+
+
+# --- Markdown ---
+
+
+def test_markdown_of_contestants(write):
+    """Each cell is the document's; p99 is that at the highest rate that all were offered and held."""
+    a, b = results.target("a", 20, 40_000, 30_000), results.target("b", 20, 40_000, 9_000)
+    b["requests"]["errors"]["reset"] = 1234
+    document = results.result(a, b, status="SUSPECT", reasons=["b: the client was the limit"])
+    _, text, _ = run("report", *write(document), "--md")
+    head, rows = table_of(text)
+    assert text.startswith("### test2: SUSPECT\n\n- b: the client was the limit\n")
+    assert head[3] == "p99 at 8 000/s"
+    p99_us = [next(row["p99_us"] for row in t["series"] if row["target_rps"] == 8000) for t in (a, b)]
+    assert rows[0][:3] == ["a", "VALID", "30 000"] and rows[1][:3] == ["b", "VALID", "8 000"]
+    for row, us in zip(rows, p99_us):
+        number, unit = row[3].split()
+        assert float(number) * {"us": 1, "ms": 1000}[unit] == pytest.approx(us, rel=0.01)
+    assert rows[0][4] == "20.0 us" and rows[0][5] == "29 MB"
+    assert "1 234 reset" in rows[1][7] and "timeouts" in rows[1][7]
+    assert "```\niubench run test2\n```" in text
+
+
+def test_markdown_of_several_results(write):
+    """Of several results each line says of which it is."""
+    _, text, _ = run("report", *write(results.result(), results.result(scenario="test1")), "--md")
+    _, rows = table_of(text)
+    assert [row[0] for row in rows] == [f"iubench, {name}, 2026-11-20T17:00:00.000000Z" for name in ("test2", "test1")]
+
+
+def test_markdown_escapes(write, tmp_path):
+    """Names and reasons stay text: no cell, no tag, no emphasis, no link, no mention begins in them."""
+    bad = "a|b <img src=x> *c* [d](e) `f` @g\n# h"
+    document = results.result(results.target(bad), reasons=[bad])
+    document["command"] = ["iubench", "it's", "```"]
+    out = tmp_path / "r.md"
+    assert run("report", *write(document), "--md", "-o", str(out))[:2] == (0, "")
+    text = out.read_text()
+    _, rows = re.search(r"- (.*)\n", text)[1], table_of(text)[1]
+    assert len(rows) == 1
+    assert r"a\|b &#60;img src=x&#62; \*c\* \[d\](e) \`f\` &#64;g \# h" in text
+    assert "````\n" not in text.split("### ")[0] and "``````\niubench 'it'\\''s' '```'\n``````" in text
+
+
+def test_markdown_of_little(write):
+    """What is not known is a dash, and never a zero."""
+    document = {"schema": "iubench-result/1", "targets": [{"name": "x"}]}
+    code, text, _ = run("report", *write(document), "--md")
+    assert code == 0
+    assert table_of(text)[1] == [["x", "", "-", "-", "-", "-", "-", "-"]]
+
+
+def test_run_leaves_a_report(tmp_path):
+    """report.html stands beside result.json, and both have the same targets."""
+    code, output, errors = run("run", "test1", "-d", "1s", "--services", "embedded", "--pin", "none",
+                               "-o", str(tmp_path), timeout=60)
+    assert code in (0, 5), errors
+    assert f"Report: {tmp_path}/report.html" in output
+    result = json.loads((tmp_path / "result.json").read_text())
+    inside = json.loads(data_of((tmp_path / "report.html").read_text()))
+    assert inside[0]["targets"][0]["series"] == result["targets"][0]["series"]
