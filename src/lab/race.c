@@ -74,6 +74,8 @@ static struct contestant_config contestant_config(const struct entrant *e, struc
         .file = e->file,
         .places = venue_places(s),
         .cpus = &s->pinning.target,
+        .limits = s->shape.is_set ? &s->limits : NULL,
+        .go_threads = s->shape.quota_cpus > 0 ? s->shape.cores : 0,
         .log = log,
         .stop = venue_should_stop,
         .arg = s,

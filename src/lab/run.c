@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "lab/order.h"
+#include "lab/own.h"
 #include "lab/race.h"
 #include "lab/venue.h"
 #include "live/live.h"
@@ -99,6 +100,15 @@ static bool read_entrants(struct lab *l, struct fail *f)
 
 /* --- as it is told --- */
 
+static struct result_shape shape_of(const struct shape *s)
+{
+    return (struct result_shape){.cpus = s->cpus,
+                                 .memory_bytes = s->memory_bytes,
+                                 .scale = s->scale,
+                                 .quota_cpus = s->quota_cpus,
+                                 .limit_bytes = s->limit_bytes};
+}
+
 /* Without what was measured, for those who watch; stores are those of our own target, if it raced. */
 static struct result describe(const struct lab *l)
 {
@@ -124,6 +134,7 @@ static struct result describe(const struct lab *l)
         .races = {.repeats = l->config.repeat,
                   .order_seed = l->config.order_seed,
                   .warmup_ns = l->config.warmup_ns,
+                  .shape = shape_of(&l->venue.shape),
                   .failures = l->failures,
                   .failure_count = l->failure_count},
     };
@@ -159,8 +170,31 @@ static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat
     return true;
 }
 
+/* Where the target has limits, or is to be killed, ours is a process of its own. */
+static bool part_with_own(struct lab *l, struct fail *f)
+{
+    struct target_config config = venue_own_target(&l->venue);
+    struct target_places places = venue_places(&l->venue);
+    bool has_storage = l->scenario->target.mode == MODE_DB || l->scenario->target.mode == MODE_ALL;
+    bool is_embedded = l->venue.services_mode == SERVICES_EMBEDDED;
+    for (unsigned i = 0; i < l->entrant_count; i++) {
+        struct entrant *e = &l->entrants[i];
+        if (e->kind != ENTRANT_OWN || !l->venue.shape.is_set)
+            continue;
+        if (l->config.is_verified)
+            return fail_set(f, EXIT_USAGE, "--verify and --shape: give one of them");
+        entrant_start_by(e, mem_need(1, sizeof *e->file));
+        if (!own_target_file(e->file, &config, has_storage && !is_embedded && places.pg_uri,
+                             has_storage && !is_embedded && places.memcached, f))
+            return false;
+    }
+    return true;
+}
+
 static bool set_up(struct lab *l, struct fail *f)
 {
+    if (!part_with_own(l, f))
+        return false;
     for (unsigned i = 0; i < l->entrant_count; i++) {
         struct entrant *e = &l->entrants[i];
         e->is_out = !race_set_up(e, &l->venue, f);

@@ -385,9 +385,10 @@ static void read_all(struct sampler *s, uint64_t now_ns)
 
 /* --- rows --- */
 
+/* The mean is of the whole row, also of what was too short to be told apart. */
 static struct usage_spread spread_end(const struct spread *s, double mean)
 {
-    return s->count ? (struct usage_spread){mean, s->min, s->max}
+    return s->count ? (struct usage_spread){mean, fmin(s->min, mean), fmax(s->max, mean)}
                     : (struct usage_spread){mean, mean, mean};
 }
 

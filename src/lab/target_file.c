@@ -260,7 +260,7 @@ static bool set_key(void *arg, const struct ini_key *k, struct fail *f)
 {
     struct parser *p = arg;
     char shown[SHOWN_BYTES];
-    if (strcmp(k->section, "target"))
+    if (strcmp(k->section, "target") != 0)
         return fail_set(f, EXIT_USAGE,
                         "\"%s\" stands in section [%s]: a target file has one, "
                         "[target]",
@@ -276,7 +276,7 @@ static bool set_key(void *arg, const struct ini_key *k, struct fail *f)
                         nearest ? ", did you mean \"" : "", nearest ? nearest : "",
                         nearest ? "\"?" : "");
     }
-    if (p->lines[index] && strcmp(k->name, "env"))
+    if (p->lines[index] && strcmp(k->name, "env") != 0)
         return fail_set(f, EXIT_USAGE, "\"%s\" was given on line %u already", k->name,
                         p->lines[index]);
     p->lines[index] = k->line;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/log.h"
 #include "storage/storage.h"
 #include "upstream/upstream.h"
@@ -57,6 +58,25 @@ static bool choose_cores(struct venue *s, struct fail *f)
         if (CPU_COUNT(sets[i]))
             cpus_text(sets[i], s->cores[i]);
     return true;
+}
+
+static unsigned core_count(const struct venue *s)
+{
+    return (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target : cpus_given());
+}
+
+/* The target's limits; whoever is forked comes after this. */
+static bool make_shape(struct venue *s, struct fail *f)
+{
+    const struct run_config *c = s->config;
+    if (!shape_choose(c->shape, !c->has_no_quota, core_count(s), cgroup_memory_bytes(), &s->shape,
+                      f))
+        return false;
+    if (!s->shape.is_set)
+        return true;
+    s->limits = (struct limits){.cpus = s->shape.quota_cpus, .memory_bytes = s->shape.limit_bytes};
+    log_line("shape: %s", s->shape.text);
+    return limits_make("", &s->limits, f);
 }
 
 static void choose_folder(struct venue *s)
@@ -194,9 +214,9 @@ bool venue_open(struct venue *s, const struct scenario *scenario, const struct r
     *s = (struct venue){.scenario = scenario, .config = config};
     struct needs n = needs_of(s, entrants, count);
     choose_folder(s);
-    if (!choose_cores(s, f) || !choose_services(s, &n, f))
+    if (!choose_cores(s, f) || !choose_services(s, &n, f) || !make_shape(s, f))
         return false;
-    if (n.files) {
+    if (n.files || s->shape.is_set) {
         s->contestants = contestants_open(f);
         if (!s->contestants || !venue_make_folder(s, f))
             return false;
@@ -212,8 +232,7 @@ static const char *text_or_null(const char *text)
 struct target_places venue_places(const struct venue *s)
 {
     const struct storage_config *storage = &s->scenario->target.storage;
-    unsigned cores = (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target
-                                                                       : cpus_given());
+    unsigned cores = s->shape.cores;
     unsigned workers = s->config->workers ? s->config->workers : s->scenario->workers;
     const char *upstream = s->scenario->target.upstream;
     return (struct target_places){
@@ -265,4 +284,5 @@ void venue_close(struct venue *s)
     storage_free(s->tables);
     if (s->has_services)
         services_stop(&s->services);
+    limits_remove(&s->limits);
 }

@@ -8,9 +8,11 @@
 #include "base/cpus.h"
 #include "lab/contestant.h"
 #include "lab/entrant.h"
+#include "lab/limits.h"
 #include "lab/pinning.h"
 #include "lab/run.h"
 #include "lab/services.h"
+#include "lab/shape.h"
 #include "live/live.h"
 #include "net/sock.h"
 #include "storage/audit.h"
@@ -31,7 +33,9 @@ struct venue {
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct contestants *contestants; /* NULL: none is started by a file */
     char folder[VENUE_FOLDER_BYTES]; /* of the results; exists when there are contestants */
-    struct live *live;               /* the run's; NULL: nobody watches */
+    struct shape shape;
+    struct limits limits; /* the group for it */
+    struct live *live;    /* the run's; NULL: nobody watches */
     bool is_interrupted;
 };
 

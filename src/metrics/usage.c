@@ -10,8 +10,8 @@ const char *const party_names[PARTY_COUNT] = {"target", "client", "upstream", "p
 
 struct usage *usage_new(unsigned core_count)
 {
-    static const struct usage_spread unknown = {NAN, NAN, NAN};
-    static const struct usage_party nobody = {.cpu_pct = unknown,
+    const struct usage_spread unknown = {NAN, NAN, NAN};
+    const struct usage_party nobody = {.cpu_pct = unknown,
                                               .rss_bytes = unknown,
                                               .pss_bytes = NAN,
                                               .threads = NAN,

@@ -360,6 +360,19 @@ static json_t *overall_verdict(const struct result *r)
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
 }
 
+static json_t *shape_json(const struct result_shape *s)
+{
+    if (s->cpus <= 0)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "cpus", json_real(s->cpus));
+    put(to, "memory_bytes", count(s->memory_bytes));
+    put(to, "scale", json_real(s->scale));
+    put(to, "quota_cpus", s->quota_cpus > 0 ? json_real(s->quota_cpus) : json_null());
+    put(to, "memory_limit_bytes", count(s->limit_bytes));
+    return to;
+}
+
 static json_t *races_json(const struct result_races *r)
 {
     if (!r->repeats)
@@ -377,6 +390,7 @@ static json_t *races_json(const struct result_races *r)
     put(to, "repeats", json_integer(r->repeats));
     put(to, "order_seed", json_integer(r->order_seed));
     put(to, "warmup_s", json_real((double)r->warmup_ns / NS_PER_S));
+    put(to, "shape", shape_json(&r->shape));
     put(to, "failures", failures);
     return to;
 }

@@ -36,10 +36,20 @@ struct result_failure {
     char reason[1024];
 };
 
+/* The limits of the targets; cpus 0: none. */
+struct result_shape {
+    double cpus; /* as of the machine that is meant */
+    uint64_t memory_bytes;
+    double scale;      /* of both */
+    double quota_cpus; /* what came of it here; 0: no quota */
+    uint64_t limit_bytes;
+};
+
 /* How the races of a run were made; zeroed: there was none. */
 struct result_races {
     uint32_t repeats, order_seed;
     uint64_t warmup_ns;
+    struct result_shape shape;
     const struct result_failure *failures;
     unsigned failure_count;
 };
