@@ -5,8 +5,13 @@
 #include "cli/cli.h"
 
 extern const struct command command_serve, command_upstream, command_load, command_run,
+<<<<<<< HEAD
+    command_reproduce, command_compare, command_report, command_merge, command_doctor,
+    command_manual, command_completion;
+=======
     command_check, command_compare, command_report, command_merge, command_doctor, command_manual,
     command_completion;
+>>>>>>> main
 
 /* All of them in the order of the overview; NULL-terminated. Defined by main.c. */
 extern const struct command *const commands[];

@@ -2,13 +2,9 @@
 
 /* Opened from the outside in: whoever is forked comes first, while there is one thread. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/cgroup.h"
 #include "base/log.h"
@@ -47,7 +43,7 @@ static struct needs needs_of(const struct venue *s, const struct entrant *entran
     return n;
 }
 
-/* --- cores and folder --- */
+/* --- cores --- */
 
 static bool choose_cores(struct venue *s, struct fail *f)
 {
@@ -60,6 +56,8 @@ static bool choose_cores(struct venue *s, struct fail *f)
     return true;
 }
 
+<<<<<<< HEAD
+=======
 static unsigned core_count(const struct venue *s)
 {
     return (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target : cpus_given());
@@ -109,6 +107,7 @@ bool venue_make_folder(const struct venue *s, struct fail *f)
     return true;
 }
 
+>>>>>>> main
 /* --- services --- */
 
 static bool choose_services(struct venue *s, const struct needs *n, struct fail *f)
@@ -213,12 +212,17 @@ bool venue_open(struct venue *s, const struct scenario *scenario, const struct r
 {
     *s = (struct venue){.scenario = scenario, .config = config};
     struct needs n = needs_of(s, entrants, count);
+<<<<<<< HEAD
+    folder_choose(config->out, scenario->name, s->folder);
+    if (!choose_cores(s, f) || !choose_services(s, &n, f))
+=======
     choose_folder(s);
     if (!choose_cores(s, f) || !choose_services(s, &n, f) || !make_shape(s, f))
+>>>>>>> main
         return false;
     if (n.files || s->shape.is_set) {
         s->contestants = contestants_open(f);
-        if (!s->contestants || !venue_make_folder(s, f))
+        if (!s->contestants || !folder_make(s->folder, f))
             return false;
     }
     return start_services(s, &n, f) && make_tables(s, &n, f) && start_upstream(s, &n, f);

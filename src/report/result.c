@@ -247,6 +247,17 @@ json_t *result_known_json(const struct result_target *t)
     return to;
 }
 
+static json_t *footprint_json(const struct result_footprint *f)
+{
+    if (!f)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "size_bytes", number(f->size_bytes));
+    put(to, "start_ms", number(f->start_ms));
+    put(to, "idle_bytes", number(f->idle_bytes));
+    return to;
+}
+
 static json_t *target_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
@@ -265,6 +276,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
+    put(to, "footprint", footprint_json(t->footprint));
     put(to, "check", t->check ? json_incref(t->check) : json_null());
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
