@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "report/environment.h"
 #include "report/file.h"
@@ -290,9 +291,12 @@ static json_t *command_json(const struct result *r)
 {
     json_t *words = json_array();
     for (int i = 0; i < r->argc; i++) {
-        json_t *word = json_string(r->argv[i]);
+        struct text shown = {0};
+        secret_mask(r->argv[i], &shown);
+        json_t *word = json_string(text_span(&shown).data);
         /* a word that is not UTF-8 cannot stand in JSON as it is */
         CHECK(json_array_append_new(words, word ? word : json_string("?")) == 0);
+        text_free(&shown);
     }
     return words;
 }
