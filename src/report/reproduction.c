@@ -199,9 +199,10 @@ static void summarise(struct reproduction_contestant *c, struct rng *rng)
 static bool can_be_compared(struct reproduction_row *row, const struct reproduction_contestant *c)
 {
     char *note = row->note;
+    bool is_of_load = strncmp(row->metric->path, "footprint.", 10) != 0;
     if (c->lack[0])
         snprintf(note, sizeof row->note, "%s %s", c->name, c->lack);
-    else if (c->invalid_count)
+    else if (c->invalid_count && is_of_load)
         snprintf(note, sizeof row->note, "%u of %u runs of %s are INVALID (the report says why)",
                  c->invalid_count, c->run_count, c->name);
     else if (c->count < COMPARE_REPEATS_MIN)

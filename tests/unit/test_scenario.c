@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,9 +127,41 @@ static void test_figures(void **state)
     assert_refused("[scenario]\nfigures = gin 40k\n",
                    "dir/some.ini:2: figures: \"gin 40k\" is no figure: expected CONTESTANT METRIC "
                    "VALUE, such as gin max_rps 40k");
-    assert_refused(
-        "[scenario]\nfigures = gin speed 40k\n",
-        "dir/some.ini:2: figures: \"speed\" is no metric: expected max_rps, rps or mean_us");
+    assert_refused("[scenario]\nfigures = gin speed 40k\n",
+                   "dir/some.ini:2: figures: \"speed\" is no metric: expected one of max_rps, rps, "
+                   "mean_us, p99_us, size_bytes, start_ms, idle_bytes, memory_bytes");
+}
+
+/* What a reproduction needs: who races, the slower published one first, by what, and why. */
+static void test_reproduced(void **state)
+{
+    (void)state;
+    assert_parsed("[scenario]\ncontestants = slow , fast,iubench\nmetrics = p99_us, rps\n"
+                  "published-ratio = 5 to 10\nsteps = 500 to 80k\ncause = because\n"
+                  "[load]\npath = /x\n");
+    assert_int_equal(scenario.contestant_count, 3);
+    assert_string_equal(scenario.contestants[0], "slow");
+    assert_string_equal(scenario.contestants[2], "iubench");
+    assert_int_equal(scenario.metric_count, 2);
+    assert_string_equal(scenario.metrics[0]->name, "p99_us");
+    assert_true(scenario.ratio.low == 5 && scenario.ratio.high == 10);
+    assert_true(scenario.step_from == 500 && scenario.step_to == 80000);
+    assert_string_equal(scenario.cause, "because");
+    assert_false(scenario_weighs(&scenario));
+    assert_parsed("[scenario]\nmetrics = idle_bytes\n[load]\npath = /x\n");
+    assert_true(isnan(scenario.ratio.low) && scenario.contestant_count == 0);
+    assert_true(scenario_weighs(&scenario));
+    assert_refused("[scenario]\ncontestants = one\n",
+                   "dir/some.ini:2: contestants: expected two contestants at least, the slower "
+                   "published one first, such as fastapi-published, go-published");
+    assert_refused("[scenario]\ncontestants = one, one\n",
+                   "dir/some.ini:2: contestants: one is named twice");
+    assert_refused("[scenario]\nsteps = 1 to 20000\n",
+                   "dir/some.ini:2: steps: the range is too wide: expected a factor of 10000 at "
+                   "most");
+    assert_refused("[scenario]\npublished-ratio = 5-10\n",
+                   "dir/some.ini:2: published-ratio: \"5-10\" is no range: expected LOW to HIGH, "
+                   "such as 5 to 10");
 }
 
 /* Every mistake is named with file and line, what was found and what was expected. */
@@ -140,7 +173,8 @@ static void test_refused(void **state)
                    "\"connections\"?");
     assert_refused("[scenario]\nzzzzzz = 5\n",
                    "dir/some.ini:2: unknown key \"zzzzzz\" in [scenario]: expected one of name, "
-                   "summary, published, figures, services, workers");
+                   "summary, published, figures, services, workers, contestants, metrics, "
+                   "published-ratio, steps, cause");
     assert_refused("[load]\ndelay = 5ms\n",
                    "dir/some.ini:2: \"delay\" is no key of [load]: it belongs in [upstream]");
     assert_refused("[taget]\nmode = db\n",
@@ -239,10 +273,24 @@ static void test_prefixes(void **state)
 static void test_built_in(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "fetch-external",   "fetch-external-ab",     "fib",   "fib-ab",       "rps-table",
-        "techempower-json", "techempower-plaintext", "test1", "test1-closed", "test2",
-        "test2-closed"};
+    static const char *const names[] = {"fault-overload",
+                                        "fetch-external",
+                                        "fetch-external-ab",
+                                        "fib",
+                                        "fib-ab",
+                                        "footprint",
+                                        "rps-table",
+                                        "techempower-json",
+                                        "techempower-plaintext",
+                                        "test1",
+                                        "test1-closed",
+                                        "test2",
+                                        "test2-closed",
+                                        "why-closed-loop",
+                                        "why-idle-connections",
+                                        "why-open-loop",
+                                        "why-orm",
+                                        "why-timeout"};
     enum { FILES = sizeof names / sizeof *names };
     const struct scenario_file *files = scenario_files();
     for (size_t i = 0; i < FILES; i++) {
@@ -250,7 +298,9 @@ static void test_built_in(void **state)
         if (!scenario_load(names[i], &scenario, &failure))
             fail_msg("%s", failure.text);
         assert_string_equal(scenario.name, names[i]);
-        assert_true(*scenario.summary && *scenario.published);
+        assert_true(*scenario.summary);
+        assert_true(*scenario.published || strncmp(names[i], "fault-", 6) == 0);
+        assert_true((*scenario.cause != 0) == (scenario.contestant_count >= 2));
     }
     assert_null(files[FILES].name);
 
@@ -284,9 +334,10 @@ static void test_load(void **state)
     assert_string_equal(
         failure.text,
         "unknown scenario \"tets1\", did you mean \"test1\"?: expected "
-        "fetch-external, fetch-external-ab, fib, fib-ab, rps-table, techempower-json, "
-        "techempower-plaintext, test1, test1-closed, test2, test2-closed, or the path of a "
-        ".ini file");
+        "fault-overload, fetch-external, fetch-external-ab, fib, fib-ab, footprint, rps-table, "
+        "techempower-json, techempower-plaintext, test1, test1-closed, test2, test2-closed, "
+        "why-closed-loop, why-idle-connections, why-open-loop, why-orm, why-timeout, or the path "
+        "of a .ini file");
     assert_false(scenario_load("./no-such.ini", &scenario, &failure));
     assert_non_null(strstr(failure.text, "./no-such.ini: No such file or directory"));
     assert_false(scenario_load("/tmp/", &scenario, &failure));
@@ -301,12 +352,12 @@ static void test_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sections),  cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_continued), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_refused_values),
-        cmocka_unit_test(test_hostile),   cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_built_in),  cmocka_unit_test(test_figures),
-        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_sections),   cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_continued),  cmocka_unit_test(test_values),
+        cmocka_unit_test(test_refused),    cmocka_unit_test(test_refused_values),
+        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_built_in),   cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_reproduced), cmocka_unit_test(test_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
