@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "lab/entrant.h"
+#include "lab/folder.h"
 
 /* --- readied --- */
 
@@ -114,16 +115,19 @@ add_row(const struct scenario *s, const struct reproduction_metric *metric, stru
     return row;
 }
 
+/* `failure` NULL: the run has left a result. */
 static void add_measured(const struct scenario *s, const struct run_config *config,
-                         const struct reproduction_metric *metric, const struct fail *why,
+                         const struct reproduction_metric *metric, const struct fail *failure,
                          struct reproduction *r)
 {
-    char path[512];
-    struct fail unread = *why;
+    char path[FOLDER_BYTES + 128];
+    struct fail unread;
     struct reproduction_row *row = add_row(s, metric, r);
     const char *slash = strrchr(config->out, '/');
     snprintf(path, sizeof path, "%s/result.json", config->out);
-    if (why->text[0] || !reproduction_read(row, path, &unread))
+    if (failure)
+        snprintf(row->note, sizeof row->note, "%s", failure->text);
+    else if (!reproduction_read(row, path, &unread))
         snprintf(row->note, sizeof row->note, "%s", unread.text);
     else
         snprintf(row->report, sizeof row->report, "%.100s/report.html",
@@ -148,13 +152,15 @@ int reproduce_scenario(const struct scenario *s, const struct run_config *config
     for (unsigned i = 0; i < s->contestant_count; i++)
         words[i] = s->contestants[i];
     run.targets = (struct cli_texts){words, s->contestant_count};
-    if (!run_scenario(s, &run, &exit_code, &why)) {
+    bool is_run = run_scenario(s, &run, &exit_code, &why);
+    if (!is_run) {
         exit_code = (int)why.exit;
         log_line("%s: %s", s->name, why.text);
     }
+    const struct fail *failure = is_run ? NULL : &why; /* of a run that was made it is another's */
     for (unsigned i = 0; i < s->metric_count; i++)
-        add_measured(s, config, s->metrics[i], &why, r);
+        add_measured(s, config, s->metrics[i], failure, r);
     if (!s->metric_count)
-        add_measured(s, config, usual_metric(s), &why, r);
+        add_measured(s, config, usual_metric(s), failure, r);
     return exit_code;
 }

@@ -5,6 +5,7 @@
  * line and not when the target is to start. */
 
 #include <dirent.h>
+#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <stddef.h>
@@ -340,7 +341,19 @@ static bool load_path(const char *path, struct target_file *t, struct fail *f)
 
 /* --- where target files are --- */
 
-/* The folder of contestants: beside the program, above a build folder, or installed with it. */
+static bool has_targets(const char *folder)
+{
+    char pattern[PATH_MAX];
+    glob_t found;
+    if (snprintf(pattern, sizeof pattern, "%s/*/target.ini", folder) >= PATH_MAX)
+        return false;
+    bool is_found = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+    globfree(&found);
+    return is_found;
+}
+
+/* The folder of contestants: beside the program, above a build folder, or installed with it; not the
+ * one beside a build's program, in which their setup leaves what it makes. */
 static bool find_folder(char folder[PATH_MAX])
 {
     static const char *const places[] = {"contestants", "../contestants", "../../contestants",
@@ -352,8 +365,7 @@ static bool find_folder(char folder[PATH_MAX])
         return false;
     *slash = 0;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (snprintf(folder, PATH_MAX, "%s/%s", self, places[i]) < PATH_MAX &&
-            access(folder, R_OK | X_OK) == 0)
+        if (snprintf(folder, PATH_MAX, "%s/%s", self, places[i]) < PATH_MAX && has_targets(folder))
             return true;
     return false;
 }
