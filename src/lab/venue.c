@@ -56,8 +56,6 @@ static bool choose_cores(struct venue *s, struct fail *f)
     return true;
 }
 
-<<<<<<< HEAD
-=======
 static unsigned core_count(const struct venue *s)
 {
     return (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target : cpus_given());
@@ -77,37 +75,6 @@ static bool make_shape(struct venue *s, struct fail *f)
     return limits_make("", &s->limits, f);
 }
 
-static void choose_folder(struct venue *s)
-{
-    if (s->config->out) {
-        snprintf(s->folder, sizeof s->folder, "%s", s->config->out);
-        return;
-    }
-    char stamp[32];
-    time_t now = time(NULL);
-    struct tm tm;
-    localtime_r(&now, &tm);
-    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
-    snprintf(s->folder, sizeof s->folder, "results/%s-%s", s->scenario->name, stamp);
-    for (int n = 2; !access(s->folder, F_OK) && n < 1000; n++)
-        snprintf(s->folder, sizeof s->folder, "results/%s-%s-%d", s->scenario->name, stamp, n);
-}
-
-bool venue_make_folder(const struct venue *s, struct fail *f)
-{
-    char part[VENUE_FOLDER_BYTES], shown[VENUE_FOLDER_BYTES];
-    for (const char *at = s->folder; *at; at++) {
-        if (*at != '/' && at[1])
-            continue;
-        snprintf(part, sizeof part, "%.*s", (int)(at - s->folder + 1), s->folder);
-        if (mkdir(part, 0777) && errno != EEXIST)
-            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s",
-                            log_escape(span_of(part), shown, sizeof shown), strerror(errno));
-    }
-    return true;
-}
-
->>>>>>> main
 /* --- services --- */
 
 static bool choose_services(struct venue *s, const struct needs *n, struct fail *f)
@@ -212,13 +179,8 @@ bool venue_open(struct venue *s, const struct scenario *scenario, const struct r
 {
     *s = (struct venue){.scenario = scenario, .config = config};
     struct needs n = needs_of(s, entrants, count);
-<<<<<<< HEAD
     folder_choose(config->out, scenario->name, s->folder);
-    if (!choose_cores(s, f) || !choose_services(s, &n, f))
-=======
-    choose_folder(s);
     if (!choose_cores(s, f) || !choose_services(s, &n, f) || !make_shape(s, f))
->>>>>>> main
         return false;
     if (n.files || s->shape.is_set) {
         s->contestants = contestants_open(f);

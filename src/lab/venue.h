@@ -8,12 +8,8 @@
 #include "base/cpus.h"
 #include "lab/contestant.h"
 #include "lab/entrant.h"
-<<<<<<< HEAD
 #include "lab/folder.h"
-    == == ==
-    =
 #include "lab/limits.h"
-        >>>>>>> main
 #include "lab/pinning.h"
 #include "lab/run.h"
 #include "lab/services.h"
@@ -22,7 +18,7 @@
 #include "net/sock.h"
 #include "storage/audit.h"
 
-        struct venue {
+struct venue {
     const struct scenario *scenario;
     const struct run_config *config;
     struct pinning pinning;
@@ -35,15 +31,10 @@
     struct upstream *upstream;
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct contestants *contestants; /* NULL: none is started by a file */
-<<<<<<< HEAD
     char folder[FOLDER_BYTES];       /* of the results; exists when there are contestants */
-    struct live *live;               /* the run's; NULL: nobody watches */
-=======
-    char folder[VENUE_FOLDER_BYTES]; /* of the results; exists when there are contestants */
     struct shape shape;
     struct limits limits; /* the group for it */
     struct live *live;    /* the run's; NULL: nobody watches */
->>>>>>> main
     bool is_interrupted;
 };
 

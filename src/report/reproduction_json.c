@@ -78,7 +78,7 @@ static json_t *whole_json(const struct reproduction *r)
     put(to, "started", json_string(started));
     put(to, "command", command);
     put(to, "interrupted", json_boolean(r->is_interrupted));
-    put(to, "environment", environment_json());
+    put(to, "environment", environment_json(""));
     put(to, "load_average", number(r->load_average));
     put(to, "repeats", count(r->repeats));
     put(to, "confidence", json_real(BOOTSTRAP_CONFIDENCE));

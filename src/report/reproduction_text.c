@@ -179,7 +179,7 @@ static void put_words(const struct reproduction_row *row, bool is_first, struct 
 static void put_machine(const struct reproduction *r, struct text *out)
 {
     char started[CLOCK_TEXT_BYTES];
-    json_t *environment = environment_json();
+    json_t *environment = environment_json("");
     const char *cpu = json_string_value(json_object_get(environment, "cpu_model")),
                *kernel = json_string_value(json_object_get(environment, "kernel"));
     clock_text(r->started_us, started);
