@@ -234,8 +234,7 @@ static void shard_say(const struct shard *s)
 {
     char start[CLOCK_TEXT_BYTES];
     clock_text(s->start_at_us, start);
-    log_line("shard %u of %u: begins at %s, in %.3g s", s->index, s->count, start,
-             (double)(s->start_at_us - clock_wall_us()) / 1e6);
+    log_line("begins at %s, in %.3g s", start, (double)(s->start_at_us - clock_wall_us()) / 1e6);
 }
 
 /* What ends when the target no longer keeps up would end at another time for each client. */
