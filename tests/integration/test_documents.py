@@ -11,7 +11,7 @@ from iubench import IS_SANITIZED, PROGRAM, ROOT, run
 
 # A line that ends otherwise than a user should see ends the tutorial: 3 and 5 are answers, not failures.
 WATCH = """trap 'code=$?; case $code in 3|5) ;; *) echo "exit code $code: $BASH_COMMAND" >&2; exit 1 ;; esac' ERR
-trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+trap 'trap - ERR; kill $(jobs -p) 2>/dev/null; wait' EXIT
 """
 
 

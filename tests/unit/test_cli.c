@@ -542,10 +542,78 @@ static void test_help_shown(void **state)
     text_free(&expected);
 }
 
+/* A man page says what help says, and nothing in it is taken for a request or an escape of roff. */
+static void test_manual(void **state)
+{
+    (void)state;
+    static const struct option_row odd_options[] = {
+        {.name = "path",
+         .kind = OPTION_TEXT,
+         AT(json),
+         .metavar = "DIR",
+         .help = ".hidden 'a\\b' ~-`"},
+        {0},
+    };
+    static const struct option_table odd_tables[] = {{odd_options, 0}, {0}};
+    static const struct command odd = {.name = "odd",
+                                       .arguments = "",
+                                       .summary = ".so much",
+                                       .details = "One.\n\n  .kept\n\n.TH three",
+                                       .examples = "'quoted\n.dotted",
+                                       .options = odd_tables};
+    static const struct cli_release release = {"0.1.0", "2026-11-20"};
+    struct text page = {0};
+    cli_manual(&odd, &release, &page);
+    assert_string_equal(page.data,
+                        ".TH IUBENCH\\-ODD 1 \"2026-11-20\" \"iubench 0.1.0\" \"iubench\"\n"
+                        ".SH NAME\niubench\\-odd \\- \\&.so much\n"
+                        ".SH SYNOPSIS\n.B iubench odd\n[OPTION...]\n"
+                        ".SH DESCRIPTION\nOne.\n.PP\n.nf\n.RS\n  .kept\n.RE\n.fi\n.PP\n"
+                        "\\&.TH three\n"
+                        ".SH OPTIONS\n.TP\n\\fB\\-\\-path\\fI DIR\\fR\n"
+                        "\\&.hidden \\(aqa\\eb\\(aq \\(ti\\-\\(ga\n"
+                        ".TP\n\\fB\\-h, \\-\\-help\\fR\nshow this help\n"
+                        ".SH EXAMPLES\n.nf\n.RS\n\\(aqquoted\n\\&.dotted\n.RE\n.fi\n"
+                        ".SH SEE ALSO\n.BR iubench (1)\n"
+                        "for values, exit codes and the other commands\n");
+    text_free(&page);
+    cli_manual_overview(commands, &release, &page);
+    for (const struct command *const *c = commands; *c; c++)
+        assert_non_null(strstr(page.data, (*c)->summary));
+    text_free(&page);
+}
+
+/* What a value can be comes from choices and metavars; who may leave it out is not held to it. */
+static void test_completion(void **state)
+{
+    (void)state;
+    struct text script = {0};
+    cli_completion(commands, "bash", &script);
+    assert_non_null(
+        strstr(script.data, "serve:--mode) words='all static fib proxy post db' files= ;;"));
+    assert_non_null(strstr(script.data, "serve:--json) words='' files=file ;;"));
+    assert_non_null(strstr(script.data, "serve:--parity) words='odd even' files= ;;"));
+    assert_non_null(strstr(script.data, "serve:--connections | serve:-c) words='' files= ;;"));
+    assert_null(strstr(script.data, "serve:--rps-ramp"));
+    assert_non_null(strstr(script.data, " -q --quiet --no-quiet"));
+    text_free(&script);
+    cli_completion(commands, "zsh", &script);
+    assert_non_null(strstr(script.data, "'--rps-ramp=[raises the rate"));
+    assert_non_null(strstr(script.data, "::FROM\\:TO\\[\\:STEP\\]/PERIOD: '"));
+    assert_non_null(strstr(script.data, "'*--header=[adds a field]:\"NAME\\: VALUE\": '"));
+    text_free(&script);
+    cli_completion(commands, "fish", &script);
+    assert_non_null(strstr(script.data, "-l mode -r -a 'all static fib proxy post db' -f -d"));
+    assert_non_null(strstr(script.data, "-l json -r -F -d"));
+    text_free(&script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_manual),
+        cmocka_unit_test(test_completion),
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_optional_value),
