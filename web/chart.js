@@ -22,7 +22,8 @@ function colour(name) {
 
 /* The nearest index to `x` in an ascending list. */
 function nearest(list, x) {
-    let low = 0, high = list.length - 1;
+    let low = 0,
+        high = list.length - 1;
     while (low < high) {
         const middle = (low + high) >> 1;
         if (list[middle] < x) low = middle + 1;
@@ -32,19 +33,22 @@ function nearest(list, x) {
 }
 
 /* A chart is drawn when it comes into sight, or near it. */
-const inSight = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-        const chart = entry.target.chart;
-        chart.isInSight = entry.isIntersecting;
-        if (chart.isInSight && chart.isStale) chart.draw();
-    }
-}, { rootMargin: "200px" });
+const inSight = new IntersectionObserver(
+    (entries) => {
+        for (const entry of entries) {
+            const chart = entry.target.chart;
+            chart.isInSight = entry.isIntersecting;
+            if (chart.isInSight && chart.isStale) chart.draw();
+        }
+    },
+    { rootMargin: "200px" },
+);
 
 /* Charts that share a crosshair and a zoom. */
 class Group {
     charts = new Set();
     range = null; /* [from, to] while zoomed */
-    at = null;    /* x of the crosshair */
+    at = null; /* x of the crosshair */
 
     point(x) {
         this.at = x;
@@ -58,8 +62,9 @@ class Group {
 }
 
 class Chart {
-    /* `style`: {format, axis: formats of values and of their axis; cursor: format of x; range(lines);
-     * isLog; isJoined: over points that a line has not; below(context, area, graph, chart): painted below the lines}. */
+    /* `style`: {format, axis: formats of values and of their axis; cursor: format of x;
+     * range(lines); isLog; isJoined: over points that a line has not; below(context, area, graph,
+     * chart): painted below the lines}. */
     constructor(group, style) {
         this.group = group;
         this.style = style;
@@ -80,8 +85,8 @@ class Chart {
         inSight.observe(this.plot);
     }
 
-    /* `make` gives {x, lines, extent}: x ascends; each line has {label, colour, values in the order of x,
-     * dash, isFaint, hasPoints}. It is called when the chart is in sight. */
+    /* `make` gives {x, lines, extent}: x ascends; each line has {label, colour, values in the order
+     * of x, dash, isFaint, hasPoints}. It is called when the chart is in sight. */
     take(make) {
         this.make = make;
         this.draw();
@@ -91,13 +96,23 @@ class Chart {
         const { x, lines, extent } = this.make();
         Object.assign(this, { x, lines, extent, make: null });
         this.values = lines.map(() => element("output"));
-        this.legend.replaceChildren(...lines.map((line, i) => {
-            const swatch = element("i", { className: line.dash ? "swatch dashed" : "swatch" });
-            swatch.style.setProperty("--line", `var(--${line.colour})`);
-            return element("li", {}, swatch, element("span", { textContent: line.label }), this.values[i]);
-        }));
-        this.plot.setAttribute("aria-label",
-            lines.map((line) => line.label).join(", ") + "; arrow keys move the crosshair");
+        this.legend.replaceChildren(
+            ...lines.map((line, i) => {
+                const swatch = element("i", { className: line.dash ? "swatch dashed" : "swatch" });
+                swatch.style.setProperty("--line", `var(--${line.colour})`);
+                return element(
+                    "li",
+                    {},
+                    swatch,
+                    element("span", { textContent: line.label }),
+                    this.values[i],
+                );
+            }),
+        );
+        this.plot.setAttribute(
+            "aria-label",
+            lines.map((line) => line.label).join(", ") + "; arrow keys move the crosshair",
+        );
     }
 
     rows() {
@@ -150,13 +165,27 @@ class Chart {
             highlightCircleSize: 3.5,
             axisLabelFontSize: 12,
             interactionModel: { mousedown, dblclick: () => this.group.zoom(null) },
-            zoomCallback: (from, to) => this.group.zoom([from, to]),
+            zoomCallback: (from, to) => this.zoomed(from, to),
             underlayCallback: (context, area, graph) => below?.(context, area, graph, this),
             axes: {
-                x: { axisLabelFormatter: (x) => (this.style.cursor ?? format.seconds)(x), drawGrid: false, pixelsPerLabel: 70 },
-                y: { axisLabelFormatter: (y) => axis(y, true), axisLabelWidth: 58, pixelsPerLabel: 34 },
+                x: {
+                    axisLabelFormatter: (x) => (this.style.cursor ?? format.seconds)(x),
+                    drawGrid: false,
+                    pixelsPerLabel: 70,
+                },
+                y: {
+                    axisLabelFormatter: (y) => axis(y, true),
+                    axisLabelWidth: 58,
+                    pixelsPerLabel: 34,
+                },
             },
         });
+    }
+
+    /* A drag upwards changes nothing; the whole width is no zoom. */
+    zoomed(from, to) {
+        const isWhole = from <= this.extent[0] && to >= this.extent[1];
+        this.group.zoom(isWhole ? null : [from, to]);
     }
 
     resize() {
@@ -166,19 +195,31 @@ class Chart {
     /* --- the crosshair --- */
 
     pointed(event) {
-        if (!this.graph || event.buttons === 1 && event.pointerType === "mouse") return;
+        if (!this.graph || (event.buttons === 1 && event.pointerType === "mouse")) return;
         const left = event.clientX - this.canvas.getBoundingClientRect().left;
         this.group.point(this.x[nearest(this.x, this.graph.toDataXCoord(left))]);
     }
 
     keyed(event) {
-        const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
+        const steps = {
+            ArrowLeft: -1,
+            ArrowRight: 1,
+            PageUp: -10,
+            PageDown: 10,
+            Home: -Infinity,
+            End: Infinity,
+        };
         if (event.key === "Escape") {
             this.group.point(null);
             if (this.group.range) this.group.zoom(null);
         } else if (event.key in steps) {
             const last = this.x.length - 1;
-            const from = this.group.at === null ? (steps[event.key] < 0 ? last + 1 : -1) : nearest(this.x, this.group.at);
+            const from =
+                this.group.at === null
+                    ? steps[event.key] < 0
+                        ? last + 1
+                        : -1
+                    : nearest(this.x, this.group.at);
             this.group.point(this.x[Math.min(Math.max(from + steps[event.key], 0), last)]);
             event.preventDefault();
         }

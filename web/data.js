@@ -1,6 +1,7 @@
-/* Result documents as the page needs them: one flat list of contestants, each with a label of its own
- * and a colour that it keeps, which repeats of one share; and what can be said of them together. Any
- * key may be missing: a run that goes on does not know it yet, a run that failed never did. */
+/* Result documents as the page needs them: one flat list of contestants, each with a label of its
+ * own and a colour that it keeps, which repeats of one share; and what can be said of them
+ * together. Any key may be missing: a run that goes on does not know it yet, a run that failed
+ * never did. */
 
 const PARTIES = ["target", "postgres", "memcached", "upstream", "client"];
 const ERRORS = {
@@ -23,7 +24,7 @@ function contestantsOf(documents) {
             target,
             rows: target.series ?? [],
             label: target.name ?? target.url ?? "target",
-        }))
+        })),
     );
     const add = (what) => {
         const times = new Map();
@@ -36,14 +37,16 @@ function contestantsOf(documents) {
     const names = distinct(all.map((c) => c.label));
     for (const c of all) {
         c.colour = "c" + (names.indexOf(c.label) % 8);
-        if (c.target.repeat) c.label += " #" + c.target.repeat;
+        if (c.target.repeat && c.document.races?.repeats > 1) c.label += " #" + c.target.repeat;
         c.curve = curveOf(c);
     }
     return all;
 }
 
 function distinct(values) {
-    return [...new Set(values.filter((value) => value !== null && value !== undefined && value !== ""))];
+    return [
+        ...new Set(values.filter((value) => value !== null && value !== undefined && value !== "")),
+    ];
 }
 
 /* --- what a second says --- */
@@ -61,12 +64,14 @@ function partyOf(row, party, key) {
     const value = row.parties?.[party]?.[key];
     if (value !== undefined && value !== null) return value;
     if (party === "target" && key !== "pss_bytes") return row[key] ?? null;
-    return party === "client" && key === "cpu_pct" ? row.client_cpu_pct ?? null : null;
+    return party === "client" && key === "cpu_pct" ? (row.client_cpu_pct ?? null) : null;
 }
 
 /* The share of shared pages where the kernel tells it, else all that is resident. */
 function memoryKey(contestants, party) {
-    const hasShare = contestants.some((c) => c.rows.some((row) => isKnown(partyOf(row, party, "pss_bytes"))));
+    const hasShare = contestants.some((c) =>
+        c.rows.some((row) => isKnown(partyOf(row, party, "pss_bytes"))),
+    );
     return hasShare ? "pss_bytes" : "rss_bytes";
 }
 
@@ -76,12 +81,17 @@ function highest(values) {
 
 function memoryOf(c) {
     const party = c.target.parties?.target;
-    return party?.pss_bytes_max ?? party?.rss_bytes_max ??
-        highest(c.rows.map((row) => partyOf(row, "target", memoryKey([c], "target"))));
+    return (
+        party?.pss_bytes_max ??
+        party?.rss_bytes_max ??
+        highest(c.rows.map((row) => partyOf(row, "target", memoryKey([c], "target"))))
+    );
 }
 
 function cpuOf(c) {
-    return c.target.parties?.target?.cpu_us_per_request ?? c.target.server_cpu_us_per_request ?? null;
+    return (
+        c.target.parties?.target?.cpu_us_per_request ?? c.target.server_cpu_us_per_request ?? null
+    );
 }
 
 /* --- against the offered rate --- */
@@ -94,12 +104,12 @@ function median(values) {
 }
 
 function offeredIn(point) {
-    return point.rate ?? (point.length_s < 0.5 ? null : point.target_rps ?? point.equivalent_rps);
+    return point.rate ?? (point.length_s < 0.5 ? null : (point.target_rps ?? point.equivalent_rps));
 }
 
 /* What came of each rate that was offered: [{offered, rps, p99_us, availability}], by rate. Of the
- * seconds at one rate it is the median; the short second at the end of a run tells nothing. A search
- * has its runs instead. */
+ * seconds at one rate it is the median; the short second at the end of a run tells nothing. A
+ * search has its runs instead. */
 function curveOf(c) {
     const byRate = new Map();
     for (const point of c.target.find_max?.probes ?? c.rows) {
@@ -109,16 +119,19 @@ function curveOf(c) {
         if (same) same.push(point);
         else byRate.set(offered, [point]);
     }
-    const middle = (same, key) => (same.length === 1 ? same[0][key] : median(same.map((point) => point[key])));
-    return [...byRate.keys()].sort((a, b) => a - b).map((offered) => {
-        const same = byRate.get(offered);
-        return {
-            offered,
-            rps: middle(same, "rps"),
-            p99_us: middle(same, "p99_us"),
-            availability: middle(same, "availability"),
-        };
-    });
+    const middle = (same, key) =>
+        same.length === 1 ? same[0][key] : median(same.map((point) => point[key]));
+    return [...byRate.keys()]
+        .sort((a, b) => a - b)
+        .map((offered) => {
+            const same = byRate.get(offered);
+            return {
+                offered,
+                rps: middle(same, "rps"),
+                p99_us: middle(same, "p99_us"),
+                availability: middle(same, "availability"),
+            };
+        });
 }
 
 /* The rate up to which it kept up: as the result says, else null. */
@@ -127,13 +140,14 @@ function kneeOf(c) {
     return isKnown(knee) && knee > 0 ? knee : null;
 }
 
-/* The highest rate that all were offered and held, and the p99 of each at it; null when there is
- * none. */
+/* The highest rate that all were offered and held, as far as that is known, and the p99 of each at
+ * it; null when there is none. */
 function equalRate(contestants) {
     if (contestants.length < 2) return null;
     const near = (c, rate) => {
         const point = c.curve[firstFrom(c.curve, 0.99 * rate)];
-        const isHeld = point && point.offered <= Math.min(1.01 * rate, (kneeOf(c) ?? Infinity) * 1.001);
+        const isHeld =
+            point && point.offered <= Math.min(1.01 * rate, (kneeOf(c) ?? Infinity) * 1.001);
         return isHeld ? point.p99_us : null;
     };
     for (const { offered: rate } of contestants[0].curve.slice().reverse()) {
@@ -145,7 +159,8 @@ function equalRate(contestants) {
 
 /* The index of the first point at `rate` or above it. */
 function firstFrom(curve, rate) {
-    let low = 0, high = curve.length;
+    let low = 0,
+        high = curve.length;
     while (low < high) {
         const middle = (low + high) >> 1;
         if (curve[middle].offered < rate) low = middle + 1;
@@ -159,9 +174,13 @@ function firstFrom(curve, rate) {
 /* "limits.nofile" and so on with their values; lists as JSON. */
 function flattened(value, path = "", into = new Map()) {
     if (value !== null && typeof value === "object" && !Array.isArray(value))
-        for (const [key, inner] of Object.entries(value)) flattened(inner, path ? path + "." + key : key, into);
+        for (const [key, inner] of Object.entries(value))
+            flattened(inner, path ? path + "." + key : key, into);
     else if (value !== null && value !== undefined)
-        into.set(path, typeof value === "string" ? value.replace(/\s+/g, " ") : JSON.stringify(value));
+        into.set(
+            path,
+            typeof value === "string" ? value.replace(/\s+/g, " ") : JSON.stringify(value),
+        );
     return into;
 }
 

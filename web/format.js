@@ -61,5 +61,6 @@ const format = {
     },
 
     /* A word of a command line, as a shell takes it. */
-    shell: (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replace(/'/g, "'\\''") + "'"),
+    shell: (word) =>
+        /^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replace(/'/g, "'\\''") + "'",
 };

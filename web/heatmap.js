@@ -37,7 +37,8 @@ function heatMaker(panel, contestants) {
 }
 
 function edgesOf(rows) {
-    let low = Infinity, high = 0;
+    let low = Infinity,
+        high = 0;
     for (const row of rows)
         for (const [upper] of bucketsOf(row)) {
             low = Math.min(low, upper);
@@ -46,32 +47,46 @@ function edgesOf(rows) {
     return [lowerEdge(low), high];
 }
 
-/* From the faintest to the fullest, through a colour between, as `r, g, b`. */
+/* HEAT_STEPS colours from the faintest to the fullest, by way of one between. */
 function heatPalette() {
-    const stops = ["heat-low", "heat-middle", "heat-high"].map((name) => colour(name).match(/[\d.]+/g).map(Number));
+    const stops = ["heat-low", "heat-middle", "heat-high"].map((name) =>
+        colour(name).match(/[\d.]+/g).map(Number),
+    );
     return Array.from({ length: HEAT_STEPS }, (_, step) => {
-        const at = (step / (HEAT_STEPS - 1)) * 2, from = stops[Math.min(Math.floor(at), 1)], to = stops[Math.floor(at) + 1] ?? stops[2];
-        const share = Math.min(at - Math.min(Math.floor(at), 1), 1);
-        return `rgb(${[0, 1, 2].map((i) => Math.round(from[i] + (to[i] - from[i]) * share)).join(" ")})`;
+        const at = (step / (HEAT_STEPS - 1)) * (stops.length - 1);
+        const before = Math.min(Math.floor(at), stops.length - 2);
+        const mixed = stops[before].map((from, i) =>
+            Math.round(from + (stops[before + 1][i] - from) * (at - before)),
+        );
+        return `rgb(${mixed.slice(0, 3).join(" ")})`;
     });
 }
 
 /* Few of many must still be seen: the eye is given a root, not the share. */
 function paintCells(context, graph, contestant) {
     const palette = heatPalette();
-    const most = contestant.rows.reduce((m, row) => bucketsOf(row).reduce((n, [, count]) => Math.max(n, count), m), 1);
+    const most = contestant.rows.reduce(
+        (m, row) => bucketsOf(row).reduce((n, [, count]) => Math.max(n, count), m),
+        1,
+    );
     const tops = new Map();
     const pixel = (us) => {
         if (!tops.has(us)) tops.set(us, graph.toDomYCoord(us));
         return tops.get(us);
     };
     for (const row of contestant.rows) {
-        const left = graph.toDomXCoord(row.t - 0.5), width = graph.toDomXCoord(row.t + 0.5) - left;
+        const left = graph.toDomXCoord(row.t - 0.5),
+            width = graph.toDomXCoord(row.t + 0.5) - left;
         for (const [upper, count] of bucketsOf(row)) {
             if (!(count > 0)) continue;
             const top = pixel(upper);
             context.fillStyle = palette[Math.round((count / most) ** 0.4 * (HEAT_STEPS - 1))];
-            context.fillRect(left, top, Math.max(width, 1) + 0.3, pixel(lowerEdge(upper)) - top + 0.3);
+            context.fillRect(
+                left,
+                top,
+                Math.max(width, 1) + 0.3,
+                pixel(lowerEdge(upper)) - top + 0.3,
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 /* A run that goes on: every connection begins with all there is so far, so that one that was lost
- * needs nothing but to be made again. The browser does that by itself unless the server has refused. */
+ * needs nothing but to be made again. The browser does that by itself unless the server has
+ * refused. */
 
 const RETRY_MS = 1000;
 
@@ -8,10 +9,11 @@ const RETRY_MS = 1000;
 function followRun(take, say) {
     let known = null;
     const source = new EventSource("events");
-    const on = (name, change) => source.addEventListener(name, (event) => {
-        change(JSON.parse(event.data));
-        take(known, name === "end");
-    });
+    const on = (name, change) =>
+        source.addEventListener(name, (event) => {
+            change(JSON.parse(event.data));
+            take(known, name === "end");
+        });
     on("start", (document) => {
         known = document;
         say("live");
@@ -32,6 +34,7 @@ function followRun(take, say) {
     });
     source.addEventListener("error", () => {
         say("lost");
-        if (source.readyState === EventSource.CLOSED) setTimeout(() => followRun(take, say), RETRY_MS);
+        if (source.readyState === EventSource.CLOSED)
+            setTimeout(() => followRun(take, say), RETRY_MS);
     });
 }

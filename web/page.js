@@ -1,12 +1,17 @@
 /* The page put together: its data, inside it or from a run that goes on, go to the head, the panels
  * and the foot; and the switch between light and dark. */
 
-const panels = new Map([...RATE_PANELS.map((d) => [d, true]), ...TIME_PANELS.map((d) => [d, false])]
-    .map(([definition, isRate]) => [definition.id, new Panel(definition, isRate)]));
+const panels = new Map(
+    [...RATE_PANELS.map((d) => [d, true]), ...TIME_PANELS.map((d) => [d, false])].map(
+        ([definition, isRate]) => [definition.id, new Panel(definition, isRate)],
+    ),
+);
 
 function place() {
     for (const panel of panels.values())
-        byId(panel.isRate ? "against-rate" : "against-time").querySelector(".panels").append(panel.root);
+        byId(panel.isRate ? "against-rate" : "against-time")
+            .querySelector(".panels")
+            .append(panel.root);
 }
 
 /* --- shown --- */
@@ -27,7 +32,8 @@ function show(documents) {
 function showPanels(contestants, isLive) {
     const absent = [];
     const isDrawn = { true: false, false: false };
-    for (const section of ["against-rate", "against-time"]) byId(section).hidden = false; /* to be measured */
+    for (const section of ["against-rate", "against-time"])
+        byId(section).hidden = false; /* to be measured */
     for (const panel of panels.values()) {
         const has = panel.update(contestants);
         isDrawn[panel.isRate] ||= has;
@@ -37,8 +43,9 @@ function showPanels(contestants, isLive) {
     if (!isDrawn.true && !isLive && contestants.length)
         absent.unshift("Against the offered rate: only one rate, or none, was offered.");
     byId("against-time").hidden = !isDrawn.false && !absent.length;
-    byId("against-time").querySelector(".absent").replaceChildren(
-        ...absent.map((text) => element("li", { textContent: text })));
+    byId("against-time")
+        .querySelector(".absent")
+        .replaceChildren(...absent.map((text) => element("li", { textContent: text })));
 }
 
 /* --- light and dark --- */
@@ -91,7 +98,12 @@ function startPrinting() {
 
 /* --- the run --- */
 
-const STATES = { live: "live", lost: "connection lost, trying again", ended: "the run has ended" };
+const STATES = {
+    connecting: "connecting",
+    live: "live",
+    lost: "connection lost, trying again",
+    ended: "the run has ended",
+};
 
 function sayState(state) {
     const said = byId("state");
@@ -102,14 +114,14 @@ function sayState(state) {
 
 function startLive() {
     let latest = null;
-    sayState("lost");
-    byId("state").textContent = "connecting";
+    sayState("connecting");
     followRun((document) => {
-        if (latest === null) requestAnimationFrame(() => {
-            const now = latest;
-            latest = null;
-            show([now]);
-        });
+        if (latest === null)
+            requestAnimationFrame(() => {
+                const now = latest;
+                latest = null;
+                show([now]);
+            });
         latest = document;
     }, sayState);
 }

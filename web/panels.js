@@ -2,7 +2,13 @@
  * contestant each kind is a line, with several one kind is chosen and each contestant is a line in
  * its own colour. What no second knows is no panel but one sentence at the end. */
 
-const PARTY_COLOURS = { target: "c0", postgres: "c1", memcached: "c2", upstream: "c3", client: "c4" };
+const PARTY_COLOURS = {
+    target: "c0",
+    postgres: "c1",
+    memcached: "c2",
+    upstream: "c3",
+    client: "c4",
+};
 
 function kind(id, label, colour, of, more = {}) {
     return { id, label, colour, of, ...more };
@@ -10,13 +16,14 @@ function kind(id, label, colour, of, more = {}) {
 
 /* The second in which a run ends is seldom a whole one, and its rate is none. */
 function targetOf(row) {
-    return row.length_s < 0.5 ? null : row.target_rps ?? row.equivalent_rps;
+    return row.length_s < 0.5 ? null : (row.target_rps ?? row.equivalent_rps);
 }
 
 /* A kind for each party of which `of` knows something. */
 function partyKinds(contestants, of) {
-    return PARTIES.filter((party) => contestants.some((c) => c.rows.some((row) => isKnown(of(row, party)))))
-        .map((party) => kind(party, party, PARTY_COLOURS[party], (row) => of(row, party)));
+    return PARTIES.filter((party) =>
+        contestants.some((c) => c.rows.some((row) => isKnown(of(row, party)))),
+    ).map((party) => kind(party, party, PARTY_COLOURS[party], (row) => of(row, party)));
 }
 
 function memoryKinds(contestants) {
@@ -27,13 +34,15 @@ function memoryKinds(contestants) {
 function errorKinds(contestants) {
     const colours = ["c1", "c3", "c4", "c2", "c5", "c6", "c7", "c0", "c1", "c3"];
     return Object.entries(ERRORS)
-        .map(([cause, label], i) => kind(cause, label, colours[i], (row) => errorsOf(row, cause) ?? null))
+        .map(([cause, label], i) =>
+            kind(cause, label, colours[i], (row) => errorsOf(row, cause) ?? null),
+        )
         .filter((k) => contestants.some((c) => c.rows.some((row) => k.of(row) > 0)));
 }
 
 /* Those of which any second knows something. */
-const knownKinds = (kinds) => (contestants) => kinds.filter((k) =>
-    contestants.some((c) => c.rows.some((row) => isKnown(k.of(row)))));
+const knownKinds = (kinds) => (contestants) =>
+    kinds.filter((k) => contestants.some((c) => c.rows.some((row) => isKnown(k.of(row)))));
 
 /* Availability near its top must be seen, and its top is not the panel's edge. */
 function shareRange(lines) {
@@ -95,7 +104,8 @@ const TIME_PANELS = [
         id: "cpu",
         title: "CPU by party, of one core",
         format: format.percent,
-        kinds: (contestants) => partyKinds(contestants, (row, party) => partyOf(row, party, "cpu_pct")),
+        kinds: (contestants) =>
+            partyKinds(contestants, (row, party) => partyOf(row, party, "cpu_pct")),
         absent: "CPU: not known of any party; a target that runs elsewhere is not seen.",
     },
     {
@@ -110,8 +120,9 @@ const TIME_PANELS = [
         title: "CPU throttling, each second",
         format: format.milliseconds,
         kinds: (contestants) =>
-            partyKinds(contestants, (row, party) => partyOf(row, party, "throttled_ms"))
-                .filter((k) => contestants.some((c) => c.rows.some((row) => k.of(row) > 0))),
+            partyKinds(contestants, (row, party) => partyOf(row, party, "throttled_ms")).filter(
+                (k) => contestants.some((c) => c.rows.some((row) => k.of(row) > 0)),
+            ),
         absent: "CPU throttling: none, in any second.",
     },
     {
@@ -147,7 +158,9 @@ const TIME_PANELS = [
         kinds: knownKinds([
             kind("in_flight", "in flight", "c0", (row) => row.in_flight),
             kind("backlog", "waiting for a connection", "c1", (row) => row.backlog),
-            kind("connections", "connections", "muted", (row) => row.connections, { isFaint: true }),
+            kind("connections", "connections", "muted", (row) => row.connections, {
+                isFaint: true,
+            }),
         ]),
         absent: "Requests under way: not recorded.",
     },
@@ -190,7 +203,8 @@ const RATE_PANELS = [
 
 /* --- a panel on the page --- */
 
-const timeGroup = new Group(), rateGroup = new Group();
+const timeGroup = new Group(),
+    rateGroup = new Group();
 
 class Panel {
     constructor(definition, isRate) {
@@ -209,9 +223,18 @@ class Panel {
         if (definition.isHeat) Object.assign(this.style, heatStyle(this));
         this.chart = new Chart(isRate ? rateGroup : timeGroup, this.style);
         this.switches = element("div", { className: "switches" });
-        this.root = element("figure", { className: "panel", id: "panel-" + definition.id },
-            element("figcaption", {}, element("h3", { textContent: definition.title }), this.switches),
-            this.chart.legend, this.chart.plot);
+        this.root = element(
+            "figure",
+            { className: "panel", id: "panel-" + definition.id },
+            element(
+                "figcaption",
+                {},
+                element("h3", { textContent: definition.title }),
+                this.switches,
+            ),
+            this.chart.legend,
+            this.chart.plot,
+        );
         if (definition.hasLog) this.addLog();
     }
 
@@ -227,30 +250,43 @@ class Panel {
 
     /* One of `choices` [{id, label}] by radio buttons; redrawn only when they have changed. */
     offer(choices) {
-        if (!choices.some((choice) => choice.id === this.chosen)) this.chosen = choices[0]?.id ?? null;
+        if (!choices.some((choice) => choice.id === this.chosen))
+            this.chosen = choices[0]?.id ?? null;
         const offered = choices.length > 1 ? choices : [];
         const key = JSON.stringify(offered);
         if (key === this.offered) return;
         this.offered = key;
         this.switches.replaceChildren(
             ...offered.map((choice) => {
-                const radio = element("input", { type: "radio", name: this.root.id, checked: choice.id === this.chosen });
+                const radio = element("input", {
+                    type: "radio",
+                    name: this.root.id,
+                    checked: choice.id === this.chosen,
+                });
                 radio.addEventListener("change", () => {
                     this.chosen = choice.id;
                     this.update(this.contestants);
                 });
-                return element("label", { className: "choice" }, radio, element("span", { textContent: choice.label }));
+                return element(
+                    "label",
+                    { className: "choice" },
+                    radio,
+                    element("span", { textContent: choice.label }),
+                );
             }),
-            ...(this.log ? [this.log] : [])
+            ...(this.log ? [this.log] : []),
         );
     }
 
     /* Takes the contestants as they are now; false: it has nothing to draw. */
     update(contestants) {
         this.contestants = this.chart.contestants = contestants;
-        if (this.log && !this.isLogChosen) /* contestants are often decades apart */
+        if (this.log && !this.isLogChosen)
+            /* contestants are often decades apart */
             this.style.isLog = this.logBox.checked = contestants.length > 1;
-        const make = this.definition.isHeat ? heatMaker(this, contestants) : this.maker(contestants);
+        const make = this.definition.isHeat
+            ? heatMaker(this, contestants)
+            : this.maker(contestants);
         this.root.hidden = !make;
         if (make) this.chart.take(make);
         return make !== null;
@@ -258,11 +294,17 @@ class Panel {
 
     /* How to make what the chart draws, once it is in sight; null if there is nothing. */
     maker(contestants) {
-        const kinds = this.definition.kinds(contestants), axis = axisOf(contestants, this.isRate);
+        const kinds = this.definition.kinds(contestants),
+            axis = axisOf(contestants, this.isRate);
         if (!kinds.length || (this.isRate && axis.x.length < 2)) return null;
         const isOne = contestants.length === 1;
         this.offer(isOne ? [] : kinds.filter((k) => !k.isTarget));
-        return () => ({ ...axis, lines: isOne ? this.linesByKind(contestants[0], kinds, axis) : this.linesByContestant(contestants, kinds, axis) });
+        return () => ({
+            ...axis,
+            lines: isOne
+                ? this.linesByKind(contestants[0], kinds, axis)
+                : this.linesByContestant(contestants, kinds, axis),
+        });
     }
 
     line(c, k, axis, label, colour) {
@@ -272,7 +314,7 @@ class Panel {
             dash: k.isTarget,
             isFaint: k.isFaint || k.isTarget,
             hasPoints: this.isRate && !k.isTarget && axis.x.length < 200,
-            values: axis.pointsOf.get(c).map((point) => (point ? k.of(point) ?? null : null)),
+            values: axis.pointsOf.get(c).map((point) => (point ? (k.of(point) ?? null) : null)),
         };
     }
 
@@ -284,7 +326,9 @@ class Panel {
         const chosen = kinds.find((k) => k.id === this.chosen);
         const lines = contestants.map((c) => this.line(c, chosen, axis, c.label, c.colour));
         for (const k of kinds.filter((one) => one.isTarget)) {
-            const wanted = contestants.map((c) => this.line(c, k, axis, `${k.label}, ${c.label}`, c.colour));
+            const wanted = contestants.map((c) =>
+                this.line(c, k, axis, `${k.label}, ${c.label}`, c.colour),
+            );
             lines.push(...(sharedLine(wanted, k.label) ?? wanted));
         }
         return lines;
@@ -295,7 +339,9 @@ class Panel {
 function sharedLine(lines, label) {
     const length = (line) => line.values.filter(isKnown).length;
     const longest = lines.reduce((a, b) => (length(b) > length(a) ? b : a));
-    const isSame = lines.every((line) => line.values.every((v, i) => !isKnown(v) || v === longest.values[i]));
+    const isSame = lines.every((line) =>
+        line.values.every((v, i) => !isKnown(v) || v === longest.values[i]),
+    );
     return isSame ? [{ ...longest, label, colour: "muted" }] : null;
 }
 
@@ -308,14 +354,25 @@ function axisOf(contestants, isRate) {
     const made = axes.get(contestants) ?? {};
     axes.set(contestants, made);
     return (made[isRate] ??= isRate
-        ? axisOver(contestants, (c) => c.curve, (point) => point.offered, false)
-        : axisOver(contestants, (c) => c.rows, (row) => row.t, true));
+        ? axisOver(
+              contestants,
+              (c) => c.curve,
+              (point) => point.offered,
+              false,
+          )
+        : axisOver(
+              contestants,
+              (c) => c.rows,
+              (row) => row.t,
+              true,
+          ));
 }
 
 /* Of seconds that nobody has there is one, so that the lines break; all panels end alike. */
 function axisOver(contestants, pointsOf, xOf, isTime) {
     let x = [...new Set(contestants.flatMap((c) => pointsOf(c).map(xOf)))].sort((a, b) => a - b);
-    const first = x[0], last = x[x.length - 1];
+    const first = x[0],
+        last = x[x.length - 1];
     if (isTime) x = x.flatMap((t, i) => (i && t - x[i - 1] > 1 ? [x[i - 1] + 1, t] : [t]));
     const margin = (last - first || 1) * 0.02;
     const places = new Map(x.map((at, i) => [at, i]));
@@ -339,7 +396,8 @@ function drawKnees(context, area, graph, chart) {
     for (const c of chart.contestants) {
         const x = Math.round(graph.toDomXCoord(kneeOf(c) ?? NaN)) + 0.5;
         if (!(x >= area.x && x <= area.x + area.w)) continue;
-        const isOne = chart.contestants.length === 1, isLeft = x > area.x + area.w / 2;
+        const isOne = chart.contestants.length === 1,
+            isLeft = x > area.x + area.w / 2;
         context.save();
         context.strokeStyle = context.fillStyle = colour(isOne ? "ink" : c.colour);
         context.setLineDash([2, 3]);
@@ -349,7 +407,12 @@ function drawKnees(context, area, graph, chart) {
         context.stroke();
         context.font = "12px system-ui, sans-serif";
         context.textAlign = isLeft ? "right" : "left";
-        if (isOne) context.fillText(`held ${format.short(kneeOf(c))}/s`, x + (isLeft ? -6 : 6), area.y + area.h * 0.35);
+        if (isOne)
+            context.fillText(
+                `held ${format.short(kneeOf(c))}/s`,
+                x + (isLeft ? -6 : 6),
+                area.y + area.h * 0.35,
+            );
         context.restore();
     }
 }

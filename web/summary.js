@@ -1,13 +1,19 @@
 /* What stands above the panels and below them: what was measured, whether it may be believed, the
- * contestants beside one another, the machine, and the command that does it again. Texts of a result
- * are only ever set as text. */
+ * contestants beside one another, the machine, and the command that does it again. Texts of a
+ * result are only ever set as text. */
 
 const VERDICTS = {
     VALID: { sign: "✓", text: "Nothing was found that speaks against these numbers." },
     SUSPECT: { sign: "!", text: "Something must be known before these numbers are believed." },
     INVALID: { sign: "✕", text: "These numbers are wrong." },
 };
-const MODELS = { closed: "closed loop", constant: "constant rate", ramp: "ramp", stages: "stages", clients: "clients ramp" };
+const MODELS = {
+    closed: "closed loop",
+    constant: "constant rate",
+    ramp: "ramp",
+    stages: "stages",
+    clients: "clients ramp",
+};
 
 function byId(id) {
     return document.getElementById(id);
@@ -31,31 +37,45 @@ function loadText(target) {
 }
 
 function durationText(contestants) {
-    const lengths = contestants.map((c) => c.target.duration_s).filter(isKnown).map(Math.round);
+    const lengths = contestants
+        .map((c) => c.target.duration_s)
+        .filter(isKnown)
+        .map(Math.round);
     const longest = highest(lengths);
     return longest && (new Set(lengths).size > 1 ? "up to " : "") + format.seconds(longest);
 }
 
 function showMeasured(documents, contestants) {
     const names = distinct(documents.map((d) => d.scenario?.name));
-    const first = documents[0] ?? {}, environment = first.environment ?? {};
+    const first = documents[0] ?? {},
+        environment = first.environment ?? {};
     const title = names.join(", ") || "iubench";
     document.title = title + " · iubench";
     byId("measured").replaceChildren(
-        element("p", { className: "brand", textContent: joined(distinct(documents.map((d) => d.iubench)).map((v) => "iubench " + v)) }),
+        element("p", {
+            className: "brand",
+            textContent: joined(
+                distinct(documents.map((d) => d.iubench)).map((v) => "iubench " + v),
+            ),
+        }),
         element("h1", { textContent: title }),
-        ...distinct(contestants.map((c) => loadText(c.target))).map((text) => element("p", { textContent: text })),
+        ...distinct(contestants.map((c) => loadText(c.target))).map((text) =>
+            element("p", { textContent: text }),
+        ),
         element("p", {
             className: "quiet",
             textContent: joined([
-                documents.length > 1 ? documents.length + " results" : first.started && format.time(first.started),
+                documents.length > 1
+                    ? documents.length + " results"
+                    : first.started && format.time(first.started),
                 environment.cpu_model,
-                isKnown(environment.cores) && environment.cores + (environment.cores === 1 ? " core" : " cores"),
+                isKnown(environment.cores) &&
+                    environment.cores + (environment.cores === 1 ? " core" : " cores"),
                 environment.kernel && "Linux " + environment.kernel,
                 first.client?.connections && first.client.connections + " connections",
                 durationText(contestants),
             ]),
-        })
+        }),
     );
 }
 
@@ -65,59 +85,105 @@ function documentLabel(d) {
     return joined([d.scenario?.name, format.time(d.started)]);
 }
 
+function failureText({ name, repeat, skipped, reason }) {
+    const which = name + (repeat ? " #" + repeat : "");
+    return `${which} ${skipped ? "was left out" : "failed"}: ${reason}`;
+}
+
 function verdictBlock(d, isOneOfMany) {
     const status = d.verdict?.status;
     if (!(status in VERDICTS)) return null;
     const reasons = [...(d.verdict.reasons ?? [])];
-    for (const { name, repeat, skipped, reason } of d.races?.failures ?? [])
-        reasons.push(`${name}${repeat ? " #" + repeat : ""} ${skipped ? "was left out" : "failed"}: ${reason}`);
+    for (const one of d.races?.failures ?? [])
+        reasons.push(failureText(one));
     if (d.interrupted) reasons.push("The run was interrupted; this is what there was.");
-    return element("div", { className: "verdict " + status.toLowerCase() },
-        element("p", { className: "word" },
-            element("span", { className: "sign", textContent: VERDICTS[status].sign, "aria-hidden": "true" }), status),
-        element("div", {},
-            isOneOfMany ? element("p", { className: "quiet", textContent: documentLabel(d) }) : null,
+    return element(
+        "div",
+        { className: "verdict " + status.toLowerCase() },
+        element(
+            "p",
+            { className: "word" },
+            element("span", {
+                className: "sign",
+                textContent: VERDICTS[status].sign,
+                "aria-hidden": "true",
+            }),
+            status,
+        ),
+        element(
+            "div",
+            {},
+            isOneOfMany
+                ? element("p", { className: "quiet", textContent: documentLabel(d) })
+                : null,
             reasons.length
-                ? element("ul", {}, ...reasons.map((reason) => element("li", { textContent: reason })))
-                : element("p", { textContent: VERDICTS[status].text })));
+                ? element(
+                      "ul",
+                      {},
+                      ...reasons.map((reason) => element("li", { textContent: reason })),
+                  )
+                : element("p", { textContent: VERDICTS[status].text }),
+        ),
+    );
 }
 
 function showVerdict(documents) {
     byId("verdict").replaceChildren(
-        ...documents.map((d) => verdictBlock(d, documents.length > 1)).filter(Boolean));
+        ...documents.map((d) => verdictBlock(d, documents.length > 1)).filter(Boolean),
+    );
 }
 
 /* --- the figures of one contestant --- */
 
 function tile(value, label, note) {
-    return element("div", { className: "tile" },
+    return element(
+        "div",
+        { className: "tile" },
         element("p", { className: "label", textContent: label }),
         element("p", { className: "value", textContent: value }),
-        element("p", { className: "quiet", textContent: note || "\u00a0" }));
+        element("p", { className: "quiet", textContent: note || "\u00a0" }),
+    );
 }
 
 function heldText(c) {
     const { target } = c;
     if (isKnown(target.find_max?.max_rps)) return "highest rate that holds the objective";
-    if (!isKnown(target.held_rps)) return isKnown(target.target_rps) ? `of ${format.rate(target.target_rps)} wanted` : "";
+    if (!isKnown(target.held_rps))
+        return isKnown(target.target_rps) ? `of ${format.rate(target.target_rps)} wanted` : "";
     return target.held_rps > 0 ? "the highest rate that was held" : "no rate was held";
 }
 
 function answeredText(requests) {
     if (!requests) return "";
-    return requests.sent === 0 ? "no request was sent"
-        : `${format.count(requests.ok)} of ${format.count(requests.scheduled ?? requests.sent)} requests`;
+    const due = requests.scheduled ?? requests.sent;
+    return requests.sent === 0
+        ? "no request was sent"
+        : `${format.count(requests.ok)} of ${format.count(due)} requests`;
 }
 
 function tilesOf(c) {
-    const { target } = c, latency = target.latency_us ?? {};
+    const { target } = c,
+        latency = target.latency_us ?? {};
     const isMeasured = latency.count !== 0;
     return [
         tile(format.rate(target.rps), "requests per second", heldText(c)),
-        tile(isMeasured ? format.latency(latency.p99) : DASH, "p99 latency",
-            isMeasured ? `p50 ${format.latency(latency.p50)}, max ${format.latency(latency.max)}` : "nothing was measured"),
-        tile(target.requests?.sent === 0 ? DASH : format.share(target.availability), "availability", answeredText(target.requests)),
-        tile(format.latency(cpuOf(c)), "server CPU per request", isKnown(cpuOf(c)) ? "" : "the target's process is not known"),
+        tile(
+            isMeasured ? format.latency(latency.p99) : DASH,
+            "p99 latency",
+            isMeasured
+                ? `p50 ${format.latency(latency.p50)}, max ${format.latency(latency.max)}`
+                : "nothing was measured",
+        ),
+        tile(
+            target.requests?.sent === 0 ? DASH : format.share(target.availability),
+            "availability",
+            answeredText(target.requests),
+        ),
+        tile(
+            format.latency(cpuOf(c)),
+            "server CPU per request",
+            isKnown(cpuOf(c)) ? "" : "the target's process is not known",
+        ),
     ];
 }
 
@@ -127,18 +193,34 @@ function liveTilesOf(c) {
     if (!row) return [tile(DASH, "requests per second", "no second has passed yet")];
     const wanted = row.target_rps ?? row.equivalent_rps;
     return [
-        tile(format.rate(row.rps), "requests per second, now", isKnown(wanted) ? `of ${format.rate(wanted)} wanted` : ""),
+        tile(
+            format.rate(row.rps),
+            "requests per second, now",
+            isKnown(wanted) ? `of ${format.rate(wanted)} wanted` : "",
+        ),
         tile(format.latency(row.p99_us), "p99 latency, now", `p50 ${format.latency(row.p50_us)}`),
-        tile(format.share(row.availability), "availability, now",
-            failuresOf(row) ? format.count(failuresOf(row)) + " failed in this second" : ""),
-        tile(format.percent(partyOf(row, "target", "cpu_pct")), "target CPU, now",
-            `client ${format.percent(partyOf(row, "client", "cpu_pct"))}`),
+        tile(
+            format.share(row.availability),
+            "availability, now",
+            failuresOf(row) ? format.count(failuresOf(row)) + " failed in this second" : "",
+        ),
+        tile(
+            format.percent(partyOf(row, "target", "cpu_pct")),
+            "target CPU, now",
+            `client ${format.percent(partyOf(row, "client", "cpu_pct"))}`,
+        ),
     ];
 }
 
 function showFigures(contestants, isLive) {
-    const current = isLive ? contestants[contestants.length - 1] : contestants.length === 1 ? contestants[0] : null;
-    byId("figures").replaceChildren(...(!current ? [] : isLive ? liveTilesOf(current) : tilesOf(current)));
+    const current = isLive
+        ? contestants[contestants.length - 1]
+        : contestants.length === 1
+          ? contestants[0]
+          : null;
+    byId("figures").replaceChildren(
+        ...(!current ? [] : isLive ? liveTilesOf(current) : tilesOf(current)),
+    );
 }
 
 /* --- the contestants beside one another --- */
@@ -159,11 +241,16 @@ function lastSecond(c) {
 /* What a reader of its line must know, "" if nothing. */
 function noteOf(c, contestants) {
     const { requests } = c.target;
-    const longest = Math.max(...contestants.filter((o) => o.document === c.document).map(lastSecond));
+    const longest = Math.max(
+        ...contestants.filter((o) => o.document === c.document).map(lastSecond),
+    );
     return joined([
         requests?.sent === 0 && "no request was sent",
         requests?.sent > 0 && requests.ok === 0 && "no request succeeded",
-        requests && !c.document.live && lastSecond(c) < longest - 1 && `ends after ${format.seconds(lastSecond(c))} of ${format.seconds(longest)}`,
+        requests &&
+            !c.document.live &&
+            lastSecond(c) < longest - 1 &&
+            `ends after ${format.seconds(lastSecond(c))} of ${format.seconds(longest)}`,
         requests && c.rows.length === 0 && "no second was recorded",
     ]);
 }
@@ -174,21 +261,37 @@ function verdictWord(c) {
     return element("span", { className: "mark " + status.toLowerCase(), textContent: status });
 }
 
+function heldCell(c) {
+    return c.target.held_rps === 0 && kneeOf(c) === null
+        ? "none"
+        : format.rate(kneeOf(c) ?? c.target.rps);
+}
+
 /* Columns {head, note, of: contestant => text or node, isText}. */
 function columnsOf(contestants) {
     const equal = equalRate(contestants);
-    const p99 = (c) => (equal ? equal.p99_us[contestants.indexOf(c)]
-        : c.target.latency_us?.count === 0 ? null : c.target.latency_us?.p99);
-    const p99Note = equal ? `at ${format.rate(equal.rate)}/s`
-        : contestants.length > 1 ? "each at its own rate" : "";
+    const p99 = (c) =>
+        equal
+            ? equal.p99_us[contestants.indexOf(c)]
+            : c.target.latency_us?.count === 0
+              ? null
+              : c.target.latency_us?.p99;
+    const p99Note = equal
+        ? `at ${format.rate(equal.rate)}/s`
+        : contestants.length > 1
+          ? "each at its own rate"
+          : "";
     const isHeld = contestants.some((c) => kneeOf(c) !== null || isKnown(c.target.held_rps));
     return [
         { head: "Verdict", of: verdictWord, isText: true },
-        { head: isHeld ? "Held rate" : "Rate", note: "requests/s", of: (c) => format.rate(kneeOf(c) ?? c.target.held_rps ?? c.target.rps) },
+        { head: isHeld ? "Held rate" : "Rate", note: "requests/s", of: heldCell },
         { head: "p99", note: p99Note, of: (c) => format.latency(p99(c)) },
         { head: "CPU", note: "per request", of: (c) => format.latency(cpuOf(c)) },
         { head: "Memory", note: "at most", of: (c) => format.bytes(memoryOf(c)) },
-        { head: "Availability", of: (c) => (c.target.requests?.sent === 0 ? DASH : format.share(c.target.availability)) },
+        {
+            head: "Availability",
+            of: (c) => (c.target.requests?.sent === 0 ? DASH : format.share(c.target.availability)),
+        },
         { head: "Failures", of: (c) => failuresText(c.target.requests), isText: true },
     ];
 }
@@ -197,15 +300,24 @@ function contestantRow(c, contestants, columns) {
     const swatch = element("i", { className: "swatch" });
     swatch.style.setProperty("--line", `var(--${c.colour})`);
     const note = noteOf(c, contestants);
-    return element("tr", {},
-        element("th", { scope: "row" },
+    return element(
+        "tr",
+        {},
+        element(
+            "th",
+            { scope: "row" },
             element("span", { className: "name" }, contestants.length > 1 ? swatch : null, c.label),
-            note ? element("small", { className: "note", textContent: note }) : null),
+            note ? element("small", { className: "note", textContent: note }) : null,
+        ),
         ...columns.map((column) => {
-            const cell = element("td", { className: column.isText ? "text" : "", "data-head": joined([column.head, column.note]) });
+            const cell = element("td", {
+                className: column.isText ? "text" : "",
+                "data-head": joined([column.head, column.note]),
+            });
             cell.append(column.of(c));
             return cell;
-        }));
+        }),
+    );
 }
 
 /* What others have published of the same, in words and in numbers. */
@@ -217,34 +329,82 @@ const METRICS = {
 
 function figureRow({ contestant, metric, value, of }) {
     const { label, format: text } = METRICS[metric] ?? { label: metric, format: format.rate };
-    return element("tr", {},
-        element("th", { scope: "row" }, contestant, of ? element("small", { textContent: of }) : null),
-        element("td", {}, text(value), element("small", { textContent: " " + label })));
+    return element(
+        "tr",
+        {},
+        element(
+            "th",
+            { scope: "row" },
+            contestant,
+            of ? element("small", { textContent: of }) : null,
+        ),
+        element("td", {}, text(value), element("small", { textContent: " " + label })),
+    );
 }
 
 function publishedBlock(documents) {
-    const scenarios = documents.map((d) => d.scenario).filter((scenario) => scenario?.published || scenario?.figures?.length);
+    const scenarios = documents
+        .map((d) => d.scenario)
+        .filter((scenario) => scenario?.published || scenario?.figures?.length);
     if (!scenarios.length) return null;
     const words = distinct(scenarios.map((scenario) => scenario.published));
     const isOne = new Set(scenarios.map((scenario) => scenario.name)).size === 1;
-    const figures = distinct(scenarios.flatMap(({ name, figures: of }) =>
-        (of ?? []).map((figure) => JSON.stringify({ ...figure, of: isOne ? "" : name }))));
-    return element("aside", { className: "published" },
+    const figures = distinct(
+        scenarios.flatMap(({ name, figures: of }) =>
+            (of ?? []).map((figure) => JSON.stringify({ ...figure, of: isOne ? "" : name })),
+        ),
+    );
+    return element(
+        "aside",
+        { className: "published" },
         element("h3", { textContent: "Published" }),
-        figures.length ? element("table", {}, ...figures.map((figure) => figureRow(JSON.parse(figure)))) : null,
-        ...words.map((text) => element("p", { className: figures.length ? "quiet" : "", textContent: text })));
+        figures.length
+            ? element("table", {}, ...figures.map((figure) => figureRow(JSON.parse(figure))))
+            : null,
+        ...words.map((text) =>
+            element("p", { className: figures.length ? "quiet" : "", textContent: text }),
+        ),
+    );
 }
 
 function showContestants(documents, contestants, isLive) {
     const columns = columnsOf(contestants);
     const isTable = contestants.length > 0 && !(isLive && contestants.length === 1);
-    const table = isTable && element("div", { className: "table" },
-        element("table", {},
-            element("thead", {}, element("tr", {},
-                element("th", { scope: "col", textContent: contestants.length > 1 ? "Contestant" : "Target" }),
-                ...columns.map((column) => element("th", { scope: "col", className: column.isText ? "text" : "" },
-                    column.head, column.note ? element("small", { textContent: column.note }) : null)))),
-            element("tbody", {}, ...contestants.map((c) => contestantRow(c, contestants, columns)))));
+    const table =
+        isTable &&
+        element(
+            "div",
+            { className: "table" },
+            element(
+                "table",
+                {},
+                element(
+                    "thead",
+                    {},
+                    element(
+                        "tr",
+                        {},
+                        element("th", {
+                            scope: "col",
+                            textContent: contestants.length > 1 ? "Contestant" : "Target",
+                        }),
+                        ...columns.map((column) =>
+                            element(
+                                "th",
+                                { scope: "col", className: column.isText ? "text" : "" },
+                                column.head,
+                                column.note ? element("small", { textContent: column.note }) : null,
+                            ),
+                        ),
+                    ),
+                ),
+                element(
+                    "tbody",
+                    {},
+                    ...contestants.map((c) => contestantRow(c, contestants, columns)),
+                ),
+            ),
+        );
     byId("contestants").replaceChildren(...[table, publishedBlock(documents)].filter(Boolean));
 }
 
@@ -254,28 +414,80 @@ function showEnvironment(documents) {
     const rows = environmentRows(documents);
     const others = rows.filter((row) => !row.isSame);
     const isMany = documents.length > 1;
-    byId("environment").replaceChildren(...(!rows.length ? [] : [
-        element("h2", { textContent: "Environment" }),
-        isMany ? element("p", {
-            className: others.length ? "differences" : "quiet",
-            textContent: others.length
-                ? "These results were not made under the same conditions: " + others.map((row) => row.key).join(", ") + "."
-                : "The same for all results.",
-        }) : null,
-        element("div", { className: "table" }, element("table", { className: "environment" },
-            isMany ? element("thead", {}, element("tr", {}, element("th"),
-                ...documents.map((d) => element("th", { scope: "col", className: "text", textContent: documentLabel(d) })))) : null,
-            element("tbody", {}, ...others.concat(rows.filter((row) => row.isSame)).map((row) =>
-                element("tr", { className: row.isSame ? "" : "differs" },
-                    element("th", { scope: "row", textContent: row.key }),
-                    ...row.values.map((value) => element("td", { className: "text", textContent: value ?? DASH }))))))),
-    ].filter(Boolean)));
+    byId("environment").replaceChildren(
+        ...(!rows.length
+            ? []
+            : [
+                  element("h2", { textContent: "Environment" }),
+                  isMany
+                      ? element("p", {
+                            className: others.length ? "differences" : "quiet",
+                            textContent: others.length
+                                ? "These results were not made under the same conditions: " +
+                                  others.map((row) => row.key).join(", ") +
+                                  "."
+                                : "The same for all results.",
+                        })
+                      : null,
+                  element(
+                      "div",
+                      { className: "table" },
+                      element(
+                          "table",
+                          { className: "environment" },
+                          isMany
+                              ? element(
+                                    "thead",
+                                    {},
+                                    element(
+                                        "tr",
+                                        {},
+                                        element("th"),
+                                        ...documents.map((d) =>
+                                            element("th", {
+                                                scope: "col",
+                                                className: "text",
+                                                textContent: documentLabel(d),
+                                            }),
+                                        ),
+                                    ),
+                                )
+                              : null,
+                          element(
+                              "tbody",
+                              {},
+                              ...others
+                                  .concat(rows.filter((row) => row.isSame))
+                                  .map((row) =>
+                                      element(
+                                          "tr",
+                                          { className: row.isSame ? "" : "differs" },
+                                          element("th", { scope: "row", textContent: row.key }),
+                                          ...row.values.map((value) =>
+                                              element("td", {
+                                                  className: "text",
+                                                  textContent: value ?? DASH,
+                                              }),
+                                          ),
+                                      ),
+                                  ),
+                          ),
+                      ),
+                  ),
+              ].filter(Boolean)),
+    );
 }
 
 function showCommand(documents) {
     const commands = distinct(documents.map((d) => (d.command ?? []).map(format.shell).join(" ")));
-    byId("command").replaceChildren(...(!commands.length ? [] : [
-        element("h2", { textContent: "To do it again" }),
-        ...commands.map((command) => element("pre", { tabIndex: 0, textContent: command })),
-    ]));
+    byId("command").replaceChildren(
+        ...(!commands.length
+            ? []
+            : [
+                  element("h2", { textContent: "To do it again" }),
+                  ...commands.map((command) =>
+                      element("pre", { tabIndex: 0, textContent: command }),
+                  ),
+              ]),
+    );
 }

@@ -44,8 +44,9 @@ static void say_clocks(const struct merge *m)
             "how far the clients' clocks were apart is not known: not every one is kept by NTP or "
             "PTP, by what its kernel says");
     else
-        log_line("the clients' clocks were at most %s apart, by what their kernels say",
-                 units_latency_text((uint64_t)(m->clocks_apart_us * NS_PER_US), apart));
+        log_line("the clients' clocks were at most %s apart, by %s",
+                 units_latency_text((uint64_t)(m->clocks_apart_us * NS_PER_US), apart),
+                 m->reference ? "the reference that they asked" : "what their kernels say");
 }
 
 static bool wants_color(FILE *to)

@@ -74,6 +74,16 @@ static const struct option_row run_options[] = {
      .help = "the scenario's requests in a closed loop of a few connections before each race, not "
              "counted (2s where targets are compared, else none)",
      .was_set_at = AT(warmup_was_set)},
+    {.name = "shape",
+     .kind = OPTION_TEXT,
+     .at = AT(shape),
+     .metavar = "video|CPUS:MEMORY",
+     .help = "limit each target by a control group: as the published pod (2 CPUs, 4G), or such as "
+             "0.5:512M; scaled to the target's cores here, the scale is printed"},
+    {.name = "without-quota",
+     .kind = OPTION_FLAG,
+     .at = AT(has_no_quota),
+     .help = "of --shape limit the memory alone, so that nothing is throttled"},
     {.name = "workers",
      .kind = OPTION_COUNT,
      .at = AT(workers),

@@ -209,7 +209,7 @@ static bool read_allowed(struct checker *c, struct fail *f)
             size_t len = strcspn(at, between);
             unsigned d = 0;
             snprintf(name, sizeof name, "%.*s", (int)len, at);
-            while (deviation_names[d] && strcmp(deviation_names[d], name))
+            while (deviation_names[d] && strcmp(deviation_names[d], name) != 0)
                 d++;
             if (!deviation_names[d]) {
                 const char *nearest = cli_nearest(name, deviation_names);

@@ -2,8 +2,11 @@
  * refuse. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "lab/check_priv.h"
+
+#define CLOSE_WAIT_NS NS_PER_S /* a close is due at once */
 
 static struct text request_of(const struct checker *c, const char *method, const char *fields,
                               bool is_kept)
@@ -15,6 +18,12 @@ static struct text request_of(const struct checker *c, const char *method, const
             .method = method, .path = "/api/devices", .fields = fields, .is_kept = is_kept},
         &to);
     return to;
+}
+
+static bool is_closed(struct checker *c)
+{
+    c->exchange.deadline_ns = clock_ns() + CLOSE_WAIT_NS;
+    return exchange_is_closed(&c->exchange);
 }
 
 static void check_paths(struct checker *c)
@@ -35,7 +44,7 @@ static void check_methods(struct checker *c)
     check_ask(c, &(struct question){.method = "HEAD", .path = "/api/devices"});
     if (check_status(c, "HEAD /api/devices", 200, 0, no_head))
         check_judge(c, "HEAD /api/devices: the length of GET, and no body",
-                    exchange_is_closed(&c->exchange) &&
+                    is_closed(c) &&
                         (!c->reply.head.has_length || c->reply.head.content_length == len),
                     NO_DEVIATION, "Content-Length is %llu, GET has %zu bytes",
                     (unsigned long long)c->reply.head.content_length, len);
@@ -61,8 +70,8 @@ static void check_connections(struct checker *c)
                      check_next(c, HTTP_GET);
     check_judge(c, "a connection serves several requests", is_second, NO_DEVIATION, "it %s",
                 exchange_end_text(c->end));
-    check_judge(c, "Connection: close is kept", is_second && exchange_is_closed(&c->exchange),
-                NO_DEVIATION, "it stays open");
+    check_judge(c, "Connection: close is kept", is_second && is_closed(c), NO_DEVIATION,
+                "it stays open");
     text_add(&kept, text_span(&last));
     bool are_both = check_send(c, HTTP_GET, text_span(&kept)) && check_next(c, HTTP_GET);
     check_judge(c, "requests may be pipelined", are_both, NO_DEVIATION, "it %s",
@@ -71,8 +80,7 @@ static void check_connections(struct checker *c)
     text_free(&last);
     check_send(c, HTTP_GET, SPAN("GET /healthz HTTP/1.0\r\n\r\n"));
     check_judge(c, "HTTP/1.0 is answered, and the connection closed",
-                c->end == EXCHANGE_REPLIED && c->reply.head.status < 500 &&
-                    exchange_is_closed(&c->exchange),
+                c->end == EXCHANGE_REPLIED && c->reply.head.status < 500 && is_closed(c),
                 NO_DEVIATION, "it %s", exchange_end_text(c->end));
 }
 

@@ -316,10 +316,10 @@ static void check_row(struct checker *c)
     bool is_there = false;
     bool is_kept = uuid && mac && firmware && created &&
                    audit_find_row(c->audit, uuid, &row, &is_there, &f) && is_there;
-    if (is_kept &&
-        (row.id != json_integer_value(json_object_get(c->json, "id")) || strcmp(row.mac, mac) ||
-         strcmp(row.firmware, firmware) || strncmp(row.created_at, created, 10) ||
-         strncmp(row.created_at + 11, created + 11, 8)))
+    if (is_kept && (row.id != json_integer_value(json_object_get(c->json, "id")) ||
+                    strcmp(row.mac, mac) != 0 || strcmp(row.firmware, firmware) != 0 ||
+                    strncmp(row.created_at, created, 10) != 0 ||
+                    strncmp(row.created_at + 11, created + 11, 8) != 0))
         is_kept = fail_set(&f, EXIT_FAILED, "it is id %" PRId64 ", %s, %s, %s", row.id, row.mac,
                            row.firmware, row.created_at);
     check_judge(c, "POST /api/devices: the row in PostgreSQL", is_kept, NO_DEVIATION, "%s", f.text);
@@ -483,7 +483,7 @@ void check_create(struct checker *c)
     check_post(c, "{ \"firmware\" : \"3\", \"other\": [1, {}], \"mac\" : \"EF\" }");
     if (check_status(c, "POST /api/devices, in another order and with more", 201, 0, NULL))
         check_judge(c, "POST /api/devices: a UUID for each",
-                    member(c, "uuid") && strcmp(member(c, "uuid"), first), NO_DEVIATION,
+                    member(c, "uuid") && strcmp(member(c, "uuid"), first) != 0, NO_DEVIATION,
                     "it is the same as the one before");
     check_bad_bodies(c);
     check_texts(c);

@@ -107,6 +107,7 @@ const char *check_reply_text(const struct checker *c, char out[200]);
 
 /* --- the points --- */
 
+/* Of one route each, and of HTTP itself. */
 void check_devices(struct checker *c);
 void check_create(struct checker *c);
 void check_health(struct checker *c);

@@ -177,13 +177,18 @@ static void begin_order(struct contestants *c, const struct contestant_config *c
     snprintf(o->log, sizeof o->log, "%s", config->log);
     snprintf(c->name, sizeof c->name, "%s", t->name);
     o->cpus = config->cpus && CPU_COUNT(config->cpus) ? *config->cpus : *cpus_given();
-    if (config->groups)
-        memcpy(o->groups, config->groups, sizeof o->groups);
+    if (config->limits)
+        memcpy(o->groups, config->limits->groups, sizeof o->groups);
 }
 
-static bool add_env(struct contestants *c, const struct target_file *t,
+static bool add_env(struct contestants *c, const struct contestant_config *config,
                     const struct target_places *places, struct fail *f)
 {
+    const struct target_file *t = config->file;
+    char go_threads[32];
+    snprintf(go_threads, sizeof go_threads, "GOMAXPROCS=%u", config->go_threads);
+    if (config->go_threads && !target_file_entry(go_threads, "env", places, &c->order.env, f))
+        return false;
     for (unsigned i = 0; i < t->env_count; i++)
         if (!target_file_entry(t->env[i], "env", places, &c->order.env, f))
             return false;
@@ -253,7 +258,7 @@ bool contestant_setup(struct contestants *c, const struct contestant_config *con
     static const struct target_places nowhere = {"127.0.0.1", 1, "-", "-", "-", 1, 1};
     begin_order(c, config);
     if (!target_file_words(t->setup, "setup", &nowhere, &c->order.words, f) ||
-        !add_env(c, t, &nowhere, f))
+        !add_env(c, config, &nowhere, f))
         return false;
     c->order.cpus = *cpus_given();
     memset(c->order.groups, 0, sizeof c->order.groups);
@@ -323,7 +328,7 @@ bool contestant_start(struct contestants *c, const struct contestant_config *con
     places.host = "127.0.0.1";
     places.port = address_port(&c->address);
     if (!target_file_words(t->command, "command", &places, &c->order.words, f) ||
-        !add_env(c, t, &places, f) || !give_order(c, f))
+        !add_env(c, config, &places, f) || !give_order(c, f))
         return false;
     if (await_health(c, config, f))
         return true;

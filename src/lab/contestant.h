@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/fail.h"
+#include "lab/limits.h"
 #include "lab/target_file.h"
 #include "lab/warden.h"
 
@@ -19,10 +20,11 @@ struct contestant_config {
     const struct target_file *file;
     struct target_places places; /* host and port are set by contestant_start() */
     const cpu_set_t *cpus;       /* NULL or empty: all that this process was given */
-    const char (
-        *groups)[WARDEN_GROUP_BYTES]; /* WARDEN_GROUPS_MOST of them, see warden.h; NULL: none */
-    const char *log;                  /* path of a file for its output, appended to */
-    bool (*stop)(void *arg);          /* asked often; true: give up now */
+    const struct limits *limits; /* the group that it runs in; NULL: ours */
+    unsigned
+        go_threads;  /* GOMAXPROCS in its environment, unless its file says another; 0: not said */
+    const char *log; /* path of a file for its output, appended to */
+    bool (*stop)(void *arg); /* asked often; true: give up now */
     void *arg;
 };
 

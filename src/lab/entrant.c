@@ -12,16 +12,23 @@ bool entrant_read(struct entrant *e, const char *word, struct fail *f)
 {
     struct url url;
     *e = (struct entrant){.kind = ENTRANT_OWN, .word = word, .name = word};
-    if (strcmp(word, "iubench") == 0)
+    e->is_ours = strcmp(word, "iubench") == 0;
+    if (e->is_ours)
         return true;
     if (strchr(word, ':')) {
         e->kind = ENTRANT_URL;
-        return url_parse(word, &url, f) || fail_prefix(f, "--target");
+        return url_parse(word, &url, f);
     }
     e->kind = ENTRANT_FILE;
     e->file = mem_need(1, sizeof *e->file);
     e->name = e->file->name;
-    return target_file_load(word, e->file, f) || fail_prefix(f, "--target");
+    return target_file_load(word, e->file, f);
+}
+
+void entrant_start_by(struct entrant *e, struct target_file *file)
+{
+    e->kind = ENTRANT_FILE;
+    e->file = file;
 }
 
 void entrant_free(struct entrant *e)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "lab/order.h"
+#include "lab/own.h"
 #include "lab/race.h"
 #include "lab/venue.h"
 #include "live/live.h"
@@ -91,13 +92,22 @@ static bool read_entrants(struct lab *l, struct fail *f)
     for (size_t i = 0; i < words.count; i++) {
         l->entrant_count++;
         if (!entrant_read(&l->entrants[i], words.items[i], f))
-            return false;
+            return fail_prefix(f, "--target");
     }
     settle(l);
     return true;
 }
 
 /* --- as it is told --- */
+
+static struct result_shape shape_of(const struct shape *s)
+{
+    return (struct result_shape){.cpus = s->cpus,
+                                 .memory_bytes = s->memory_bytes,
+                                 .scale = s->scale,
+                                 .quota_cpus = s->quota_cpus,
+                                 .limit_bytes = s->limit_bytes};
+}
 
 /* Without what was measured, for those who watch; stores are those of our own target, if it raced. */
 static struct result describe(const struct lab *l)
@@ -124,6 +134,7 @@ static struct result describe(const struct lab *l)
         .races = {.repeats = l->config.repeat,
                   .order_seed = l->config.order_seed,
                   .warmup_ns = l->config.warmup_ns,
+                  .shape = shape_of(&l->venue.shape),
                   .failures = l->failures,
                   .failure_count = l->failure_count},
     };
@@ -159,8 +170,31 @@ static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat
     return true;
 }
 
+/* Where the target has limits, or is to be killed, ours is a process of its own. */
+static bool part_with_own(struct lab *l, struct fail *f)
+{
+    struct target_config config = venue_own_target(&l->venue);
+    struct target_places places = venue_places(&l->venue);
+    bool has_storage = l->scenario->target.mode == MODE_DB || l->scenario->target.mode == MODE_ALL;
+    bool is_embedded = l->venue.services_mode == SERVICES_EMBEDDED;
+    for (unsigned i = 0; i < l->entrant_count; i++) {
+        struct entrant *e = &l->entrants[i];
+        if (e->kind != ENTRANT_OWN || !l->venue.shape.is_set)
+            continue;
+        if (l->config.is_verified)
+            return fail_set(f, EXIT_USAGE, "--verify and --shape: give one of them");
+        entrant_start_by(e, mem_need(1, sizeof *e->file));
+        if (!own_target_file(e->file, &config, has_storage && !is_embedded && places.pg_uri,
+                             has_storage && !is_embedded && places.memcached, f))
+            return false;
+    }
+    return true;
+}
+
 static bool set_up(struct lab *l, struct fail *f)
 {
+    if (!part_with_own(l, f))
+        return false;
     for (unsigned i = 0; i < l->entrant_count; i++) {
         struct entrant *e = &l->entrants[i];
         e->is_out = !race_set_up(e, &l->venue, f);
@@ -252,19 +286,23 @@ static void print_rest(const struct lab *l)
 static unsigned list_results(const struct lab *l, struct result_target *targets)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < l->race_count; i++)
-        if (l->races[i].has_result)
-            targets[count++] = (struct result_target){.name = l->races[i].entrant->name,
-                                                      .repeat = l->races[i].repeat,
-                                                      .load = &l->races[i].load,
-                                                      .check = l->races[i].check};
+    for (unsigned i = 0; i < l->race_count; i++) {
+        const struct race *r = &l->races[i];
+        if (r->has_result)
+            targets[count++] = (struct result_target){.name = r->entrant->name,
+                                                      .repeat = r->repeat,
+                                                      .load = &r->load,
+                                                      .footprint = r->has_footprint ? &r->footprint
+                                                                                    : NULL,
+                                                      .check = r->check};
+    }
     return count;
 }
 
 /* The page beside the result: report.html in the same folder. */
 static bool leave_report(const struct lab *l, const struct result *result, struct fail *f)
 {
-    char path[VENUE_FOLDER_BYTES + 32];
+    char path[FOLDER_BYTES + 32];
     json_t *documents = json_pack("[o]", result_json(result));
     snprintf(path, sizeof path, "%s/report.html", l->venue.folder);
     bool is_good = html_write(documents, path, f);
@@ -276,7 +314,7 @@ static bool leave_report(const struct lab *l, const struct result *result, struc
 
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 {
-    char path[VENUE_FOLDER_BYTES + 32];
+    char path[FOLDER_BYTES + 32];
     struct result_target *targets = mem_need(l->most, sizeof *targets);
     struct result result = describe(l);
     result.targets = targets;
@@ -288,7 +326,7 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
         result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
     print_rest(l);
     *exit_code = judge(l);
-    bool is_left = venue_make_folder(&l->venue, f) && result_write(&result, path, f);
+    bool is_left = folder_make(l->venue.folder, f) && result_write(&result, path, f);
     if (is_left)
         printf("\nResult: %s\n", path);
     is_left = is_left && leave_report(l, &result, f);

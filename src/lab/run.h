@@ -23,7 +23,9 @@ struct run_config {
     uint64_t warmup_ns;  /* before each race; without warmup_was_set 2 s where targets are
                                  compared, else 0 */
     bool warmup_was_set;
-    uint32_t workers; /* processes of a contestant that has several; 0: the scenario's, else a core
+    const char *shape; /* as shape_choose() takes it; NULL: none */
+    bool has_no_quota; /* of the shape the memory alone */
+    uint32_t workers;  /* processes of a contestant that has several; 0: the scenario's, else a core
                          each */
     bool is_sync_commit_on;  /* of a managed PostgreSQL */
     bool is_verified;        /* compare what was acknowledged with what is stored (lab/verify.h) */

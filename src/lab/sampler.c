@@ -280,9 +280,10 @@ static int role_of(const struct sampler *s, pid_t tid)
     for (unsigned i = 0; i < sizeof roles / sizeof *roles; i++)
         if (!strncmp(name, roles[i].prefix, strlen(roles[i].prefix)))
             return (int)roles[i].party;
-    if (!strncmp(name, "iou-wrk-", 8))
+    pid_t served;
+    if (!strncmp(name, "iou-wrk-", 8) && proc_number(name + 8, &served))
         for (unsigned i = 0; i < s->threads.count; i++)
-            if (s->threads.items[i].tid == atoi(name + 8))
+            if (s->threads.items[i].tid == served)
                 return s->threads.items[i].group;
     return -1;
 }
@@ -385,9 +386,10 @@ static void read_all(struct sampler *s, uint64_t now_ns)
 
 /* --- rows --- */
 
+/* The mean is of the whole row, also of what was too short to be told apart. */
 static struct usage_spread spread_end(const struct spread *s, double mean)
 {
-    return s->count ? (struct usage_spread){mean, s->min, s->max}
+    return s->count ? (struct usage_spread){mean, fmin(s->min, mean), fmax(s->max, mean)}
                     : (struct usage_spread){mean, mean, mean};
 }
 

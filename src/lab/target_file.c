@@ -183,14 +183,14 @@ static const struct text_key {
     KEY("needs", needs, NULL),           KEY("mend", mend, NULL),
     KEY("setup", setup, is_command),     KEY("command", command, is_command),
     KEY("directory", directory, NULL),   KEY("health", health, is_path),
-    KEY("deviations", deviations, NULL),
+    KEY("deviations", deviations, NULL), KEY("files", files, NULL),
 #undef KEY
 };
 enum { TEXT_KEY_COUNT = sizeof text_keys / sizeof *text_keys };
 
 static const char *const key_names[] = {
-    "name",   "summary", "needs",      "mend",          "setup",       "command", "directory",
-    "health", "env",     "deviations", "start-timeout", "stop-signal", NULL};
+    "name",   "summary", "needs",      "mend",  "setup",         "command",     "directory",
+    "health", "env",     "deviations", "files", "start-timeout", "stop-signal", NULL};
 
 static bool set_text(char *field, size_t room, const char *value, struct fail *f)
 {
@@ -260,7 +260,7 @@ static bool set_key(void *arg, const struct ini_key *k, struct fail *f)
 {
     struct parser *p = arg;
     char shown[SHOWN_BYTES];
-    if (strcmp(k->section, "target"))
+    if (strcmp(k->section, "target") != 0)
         return fail_set(f, EXIT_USAGE,
                         "\"%s\" stands in section [%s]: a target file has one, "
                         "[target]",
@@ -270,13 +270,13 @@ static bool set_key(void *arg, const struct ini_key *k, struct fail *f)
         const char *nearest = cli_nearest(k->name, key_names);
         return fail_set(f, EXIT_USAGE,
                         "unknown key \"%s\"%s%s%s: expected one of name, summary, needs, mend, "
-                        "setup, command, directory, health, env, deviations, start-timeout, "
-                        "stop-signal",
+                        "setup, command, directory, health, env, deviations, files, "
+                        "start-timeout, stop-signal",
                         log_escape(span_of(k->name), shown, sizeof shown),
                         nearest ? ", did you mean \"" : "", nearest ? nearest : "",
                         nearest ? "\"?" : "");
     }
-    if (p->lines[index] && strcmp(k->name, "env"))
+    if (p->lines[index] && strcmp(k->name, "env") != 0)
         return fail_set(f, EXIT_USAGE, "\"%s\" was given on line %u already", k->name,
                         p->lines[index]);
     p->lines[index] = k->line;

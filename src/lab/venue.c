@@ -2,14 +2,11 @@
 
 /* Opened from the outside in: whoever is forked comes first, while there is one thread. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/log.h"
 #include "storage/storage.h"
 #include "upstream/upstream.h"
@@ -46,7 +43,7 @@ static struct needs needs_of(const struct venue *s, const struct entrant *entran
     return n;
 }
 
-/* --- cores and folder --- */
+/* --- cores --- */
 
 static bool choose_cores(struct venue *s, struct fail *f)
 {
@@ -59,34 +56,23 @@ static bool choose_cores(struct venue *s, struct fail *f)
     return true;
 }
 
-static void choose_folder(struct venue *s)
+static unsigned core_count(const struct venue *s)
 {
-    if (s->config->out) {
-        snprintf(s->folder, sizeof s->folder, "%s", s->config->out);
-        return;
-    }
-    char stamp[32];
-    time_t now = time(NULL);
-    struct tm tm;
-    localtime_r(&now, &tm);
-    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
-    snprintf(s->folder, sizeof s->folder, "results/%s-%s", s->scenario->name, stamp);
-    for (int n = 2; !access(s->folder, F_OK) && n < 1000; n++)
-        snprintf(s->folder, sizeof s->folder, "results/%s-%s-%d", s->scenario->name, stamp, n);
+    return (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target : cpus_given());
 }
 
-bool venue_make_folder(const struct venue *s, struct fail *f)
+/* The target's limits; whoever is forked comes after this. */
+static bool make_shape(struct venue *s, struct fail *f)
 {
-    char part[VENUE_FOLDER_BYTES], shown[VENUE_FOLDER_BYTES];
-    for (const char *at = s->folder; *at; at++) {
-        if (*at != '/' && at[1])
-            continue;
-        snprintf(part, sizeof part, "%.*s", (int)(at - s->folder + 1), s->folder);
-        if (mkdir(part, 0777) && errno != EEXIST)
-            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s",
-                            log_escape(span_of(part), shown, sizeof shown), strerror(errno));
-    }
-    return true;
+    const struct run_config *c = s->config;
+    if (!shape_choose(c->shape, !c->has_no_quota, core_count(s), cgroup_memory_bytes(), &s->shape,
+                      f))
+        return false;
+    if (!s->shape.is_set)
+        return true;
+    s->limits = (struct limits){.cpus = s->shape.quota_cpus, .memory_bytes = s->shape.limit_bytes};
+    log_line("shape: %s", s->shape.text);
+    return limits_make("", &s->limits, f);
 }
 
 /* --- services --- */
@@ -193,12 +179,12 @@ bool venue_open(struct venue *s, const struct scenario *scenario, const struct r
 {
     *s = (struct venue){.scenario = scenario, .config = config};
     struct needs n = needs_of(s, entrants, count);
-    choose_folder(s);
-    if (!choose_cores(s, f) || !choose_services(s, &n, f))
+    folder_choose(config->out, scenario->name, s->folder);
+    if (!choose_cores(s, f) || !choose_services(s, &n, f) || !make_shape(s, f))
         return false;
-    if (n.files) {
+    if (n.files || s->shape.is_set) {
         s->contestants = contestants_open(f);
-        if (!s->contestants || !venue_make_folder(s, f))
+        if (!s->contestants || !folder_make(s->folder, f))
             return false;
     }
     return start_services(s, &n, f) && make_tables(s, &n, f) && start_upstream(s, &n, f);
@@ -212,8 +198,7 @@ static const char *text_or_null(const char *text)
 struct target_places venue_places(const struct venue *s)
 {
     const struct storage_config *storage = &s->scenario->target.storage;
-    unsigned cores = (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target
-                                                                       : cpus_given());
+    unsigned cores = s->shape.cores;
     unsigned workers = s->config->workers ? s->config->workers : s->scenario->workers;
     const char *upstream = s->scenario->target.upstream;
     return (struct target_places){
@@ -265,4 +250,5 @@ void venue_close(struct venue *s)
     storage_free(s->tables);
     if (s->has_services)
         services_stop(&s->services);
+    limits_remove(&s->limits);
 }

@@ -283,6 +283,8 @@ static void describe_shard(const struct load_plan *p, struct load_shard *s)
 {
     const struct load_config *c = &p->config;
     s->shard = p->shard;
+    s->offset = p->offset;
+    s->reference = c->clock_from;
     s->connections = p->connections_all;
     s->requests = c->requests;
     s->rate = c->rate > 0 ? c->rate : NAN;

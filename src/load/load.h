@@ -19,6 +19,7 @@
 #include "http/http.h"
 #include "load/clients.h"
 #include "load/expect.h"
+#include "load/reference.h"
 #include "load/shard.h"
 #include "metrics/hist.h"
 #include "metrics/usage.h"
@@ -50,6 +51,7 @@ struct load_config {
     uint64_t timeout_ns;        /* -T, 5 s */
     const char *shard;          /* --shard; NULL: alone */
     const char *start_at;       /* --start-at; NULL: at once */
+    const char *clock_from;     /* --clock-from URL; NULL: none */
     const char *cores;          /* --cores */
     const char *json;           /* --json FILE */
     const char *csv;            /* --csv FILE */
@@ -150,7 +152,9 @@ enum load_verdict { LOAD_VALID, LOAD_SUSPECT, LOAD_INVALID };
 /* What all clients of a sharded load must agree on, and how this one kept the agreed time. */
 struct load_shard {
     struct shard shard;
-    struct clock_quality clock;         /* as of the start */
+    struct clock_quality clock; /* as of the start */
+    struct reference_offset offset;
+    const char *reference;              /* --clock-from, which that is from; NULL: none */
     uint32_t connections;               /* of all together, like what follows */
     uint64_t requests;                  /* -n; 0: by duration */
     double rate;                        /* NAN: not a constant one */

@@ -228,5 +228,12 @@ const struct option_row load_shard_options[] = {
      .metavar = "TIME",
      .help = "begin at this time, such as 2026-11-20T17:00:00Z, or +5s from now; connections are "
              "opened before"},
+    {.name = "clock-from",
+     .kind = OPTION_TEXT,
+     .at = AT(clock_from),
+     .metavar = "URL",
+     .help =
+         "measure how far the clock is from that of an HTTP server, the same for all clients, and "
+         "state it; takes up to 12 s before the start"},
     {0},
 };

@@ -242,6 +242,21 @@ static bool plan_shard(struct load_plan *p, struct fail *f)
     return true;
 }
 
+/* Before the connections are opened, which is five seconds before the start. */
+static bool plan_clock(struct load_plan *p, struct fail *f)
+{
+    static const int64_t LEFT_US = 6000000, AT_MOST_US = 12000000;
+    const char *reference = p->config.clock_from;
+    int64_t until_us = p->shard.start_at_us - LEFT_US, most_us = clock_wall_us() + AT_MOST_US;
+    if (!reference)
+        return true;
+    if (!p->shard.start_at_us)
+        return fail_set(
+            f, EXIT_USAGE,
+            "--clock-from asks how well clients agree on --start-at: give that as well");
+    return reference_ask(reference, until_us < most_us ? until_us : most_us, &p->offset, f);
+}
+
 static bool plan_model(struct load_plan *p, struct fail *f)
 {
     const struct load_config *c = &p->config;
@@ -489,7 +504,7 @@ static bool plan_make(struct load_plan *p, const char *url, struct fail *f)
     if (p->config.cores && !cpus_parse(p->config.cores, &p->cpus, f))
         return fail_prefix(f, "--cores");
     if (!plan_expected(p, f) || !plan_requests(p, url, f) || !plan_ports(p, f) ||
-        !plan_address(p, f))
+        !plan_address(p, f) || !plan_clock(p, f))
         return false;
     plan_steps(p);
     return true;

@@ -43,7 +43,8 @@ struct load_plan {
     struct expectations expected, objective; /* --expect, --find-max; not judged */
     uint64_t window_ns;     /* how long to send; UINT64_MAX: until the requests are used up */
     uint64_t request_count; /* closed loop with -n: exactly these of the shard's; else 0 */
-    struct shard shard;     /* whose part is what is to be sent: pace and clients are the whole's */
+    struct reference_offset offset; /* --clock-from */
+    struct shard shard; /* whose part is what is to be sent: pace and clients are the whole's */
     uint32_t connections, threads;
     uint32_t connections_all; /* of all shards */
     cpu_set_t cpus;           /* empty: not pinned */

@@ -1,5 +1,5 @@
-/* Of the seconds at one rate the median p99 stands for it; a search has its runs instead. Rates within
- * one hundredth are the same. */
+/* Of the seconds at one rate the median p99 stands for it; a search has its runs instead. Rates
+ * within one hundredth are the same. */
 #include "report/equal.h"
 
 #include <math.h>

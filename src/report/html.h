@@ -9,8 +9,8 @@
 
 #include "base/fail.h"
 
-/* Writes the page of these result documents, an array, as file_write(); to a stream that is open. The
- * page draws no histograms, so they are taken out of `documents`. */
+/* Writes the page of these result documents, an array, as file_write(); to a stream that is open.
+ * The page draws no histograms, so they are taken out of `documents`. */
 bool html_write(json_t *documents, const char *path, struct fail *f) MUST_USE;
 bool html_dump(json_t *documents, FILE *to, struct fail *f) MUST_USE;
 

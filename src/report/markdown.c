@@ -39,8 +39,7 @@ static double first_known(double a, double b)
 
 /* --- put into Markdown --- */
 
-/* Text of others: nothing in it is markup, nothing ends a cell or a line. */
-static void put_text(struct text *out, const char *s)
+void markdown_text(const char *s, struct text *out)
 {
     for (; *s; s++) {
         if (strchr("\\`*_[]|~#", *s))
@@ -79,7 +78,7 @@ static void put_latency(struct text *out, double us)
 
 struct table {
     json_t **targets;
-    const json_t **documents; /* whose they are; NULL: there is one */
+    const json_t **documents; /* whose they are */
     unsigned count;
     double rate, *p99_us; /* at which all can be compared */
     bool is_equal;
@@ -97,7 +96,7 @@ static struct table table_of(const json_t *documents)
     for (size_t i = 0; i < document_count; i++) {
         const json_t *document = json_array_get(documents, i), *targets = at(document, "targets");
         for (size_t j = 0; j < json_array_size(targets); j++) {
-            t.documents[t.count] = document_count > 1 ? document : NULL;
+            t.documents[t.count] = document;
             t.targets[t.count++] = json_array_get(targets, j);
         }
     }
@@ -118,26 +117,27 @@ static void put_head(struct text *out, const struct table *t)
                    "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
 }
 
+static void put_failure(struct text *out, size_t begin, const json_t *count, const char *cause)
+{
+    char shown[SHOWN_BYTES];
+    if (!json_is_integer(count) || json_integer_value(count) <= 0)
+        return;
+    text_addf(out, "%s %s ", out->len > begin ? "," : "",
+              shown_count((uint64_t)json_integer_value(count), shown));
+    markdown_text(cause, out);
+}
+
 static void put_failures(struct text *out, const json_t *requests)
 {
     static const char *const others[] = {"timeouts", "unsent", "unfinished"};
-    const char *key;
-    json_t *errors = json_object_get(requests, "errors"), *count;
-    size_t before = out->len;
-    char shown[SHOWN_BYTES];
+    const char *cause;
+    json_t *count;
+    size_t begin = out->len;
     for (unsigned i = 0; i < 3; i++)
-        if (number_at(requests, others[i]) > 0)
-            text_addf(out, "%s %s %s", out->len > before ? "," : "",
-                      shown_rate(number_at(requests, others[i]), shown), others[i]);
-    json_object_foreach(errors, key, count)
-    {
-        if (json_number_value(count) <= 0)
-            continue;
-        text_addf(out, "%s %s ", out->len > before ? "," : "",
-                  shown_rate(json_number_value(count), shown));
-        put_text(out, key);
-    }
-    if (out->len == before)
+        put_failure(out, begin, at(requests, others[i]), others[i]);
+    json_object_foreach(json_object_get(requests, "errors"), cause, count)
+        put_failure(out, begin, count, cause);
+    if (out->len == begin)
         text_addf(out, " %s", requests ? "none" : DASH);
     text_addf(out, " |");
 }
@@ -154,17 +154,18 @@ static double memory_of(const json_t *target)
 }
 
 /* Of several results it says of which it is. */
-static void put_name(struct text *out, const json_t *target, const json_t *document)
+static void put_name(struct text *out, const json_t *target, const json_t *document,
+                     bool is_one_of_many)
 {
     text_addf(out, "| ");
-    put_text(out, text_at(target, "name"));
-    if (json_is_integer(at(target, "repeat")))
-        text_addf(out, " \\#%.0f", number_at(target, "repeat"));
-    if (document) {
+    markdown_text(text_at(target, "name"), out);
+    if (number_at(at(document, "races"), "repeats") > 1)
+        text_addf(out, " \\#%.0f", json_number_value(at(target, "repeat")));
+    if (is_one_of_many) {
         text_addf(out, ", ");
-        put_text(out, text_at(at(document, "scenario"), "name"));
+        markdown_text(text_at(at(document, "scenario"), "name"), out);
         text_addf(out, ", ");
-        put_text(out, text_at(document, "started"));
+        markdown_text(text_at(document, "started"), out);
     }
     text_addf(out, " | ");
 }
@@ -173,12 +174,15 @@ static void put_row(struct text *out, const json_t *target, double p99_us)
 {
     char shown[SHOWN_BYTES];
     const json_t *requests = at(target, "requests"), *party = at(at(target, "parties"), "target");
-    double rate = first_known(equal_held(target), number_at(target, "held_rps"));
+    bool is_none_held = number_at(target, "held_rps") == 0 && isnan(equal_held(target));
+    double rate = first_known(equal_held(target), number_at(target, "rps"));
     double share = number_at(requests, "sent") == 0 ? NAN : number_at(target, "availability");
     double memory = memory_of(target);
-    rate = first_known(rate, number_at(target, "rps"));
-    put_text(out, text_at(at(target, "verdict"), "status"));
-    text_addf(out, " | %s |", isnan(rate) ? DASH : shown_rate(rate, shown));
+    markdown_text(text_at(at(target, "verdict"), "status"), out);
+    text_addf(out, " | %s |",
+              is_none_held  ? "none held"
+              : isnan(rate) ? DASH
+                            : shown_rate(rate, shown));
     put_latency(out, number_at(at(target, "latency_us"), "count") == 0 ? NAN : p99_us);
     put_latency(out, first_known(number_at(party, "cpu_us_per_request"),
                                  number_at(target, "server_cpu_us_per_request")));
@@ -193,7 +197,7 @@ static void put_table(struct text *out, const json_t *documents)
     struct table t = table_of(documents);
     put_head(out, &t);
     for (unsigned i = 0; i < t.count; i++) {
-        put_name(out, t.targets[i], t.documents[i]);
+        put_name(out, t.targets[i], t.documents[i], json_array_size(documents) > 1);
         put_row(out, t.targets[i], t.p99_us[i]);
     }
     free(t.targets);
@@ -207,13 +211,13 @@ static void put_verdict(struct text *out, const json_t *document)
 {
     const json_t *verdict = at(document, "verdict"), *reasons = at(verdict, "reasons");
     text_addf(out, "### ");
-    put_text(out, text_at(at(document, "scenario"), "name"));
+    markdown_text(text_at(at(document, "scenario"), "name"), out);
     text_addf(out, ": ");
-    put_text(out, text_at(verdict, "status"));
+    markdown_text(text_at(verdict, "status"), out);
     text_addf(out, "%s\n\n", json_is_true(at(document, "interrupted")) ? ", interrupted" : "");
     for (size_t i = 0; i < json_array_size(reasons); i++) {
         text_addf(out, "- ");
-        put_text(out, json_string_value(json_array_get(reasons, i)) ?: "");
+        markdown_text(json_string_value(json_array_get(reasons, i)) ?: "", out);
         text_addf(out, "%s\n", i + 1 == json_array_size(reasons) ? "\n" : "");
     }
 }
@@ -230,7 +234,7 @@ static void put_published(struct text *out, const json_t *documents)
         if (!*text || !strcmp(text, last))
             continue;
         text_addf(out, "\nPublished: ");
-        put_text(out, text);
+        markdown_text(text, out);
         text_addf(out, "\n");
         last = text;
     }
@@ -240,13 +244,13 @@ static void put_machine(struct text *out, const json_t *document)
 {
     const json_t *environment = at(document, "environment");
     text_addf(out, "\niubench ");
-    put_text(out, text_at(document, "iubench"));
+    markdown_text(text_at(document, "iubench"), out);
     text_addf(out, ", ");
-    put_text(out, text_at(document, "started"));
+    markdown_text(text_at(document, "started"), out);
     text_addf(out, ", ");
-    put_text(out, text_at(environment, "cpu_model"));
+    markdown_text(text_at(environment, "cpu_model"), out);
     text_addf(out, ", %.0f cores, Linux ", json_number_value(at(environment, "cores")));
-    put_text(out, text_at(environment, "kernel"));
+    markdown_text(text_at(environment, "kernel"), out);
     text_addf(out, "\n\n");
 }
 

@@ -554,7 +554,7 @@ static bool add_part(struct merge *m, const struct merge_part *part, struct fail
 }
 
 /* Two clocks may be apart by both their errors; one that nothing disciplines, by anything. */
-static bool measure_clocks(struct merge *m, struct fail *f)
+static bool bound_by_kernels(struct merge *m, struct fail *f)
 {
     double worst_us = 0, second_us = 0;
     for (unsigned i = 0; i < m->part_count; i++) {
@@ -574,6 +574,52 @@ static bool measure_clocks(struct merge *m, struct fail *f)
     }
     m->clocks_apart_us = worst_us + second_us;
     return true;
+}
+
+/* What one shard measured; NAN if it did not, or by another reference. */
+static bool read_offset(const struct merge *m, const struct merge_part *part, double *low_us,
+                        double *high_us, struct fail *f)
+{
+    struct read_node clock, offset;
+    const char *reference;
+    *low_us = *high_us = NAN;
+    if (!read_object(&part->shard, "clock", &clock, f))
+        return false;
+    if (!m->reference || !read_has(&clock, "reference_ahead_us"))
+        return true;
+    if (!read_text(&clock, "reference", &reference, f) ||
+        !read_array(&clock, "reference_ahead_us", &offset, f))
+        return false;
+    if (strcmp(reference, m->reference) == 0) {
+        *low_us = json_number_value(json_array_get(offset.value, 0));
+        *high_us = json_number_value(json_array_get(offset.value, 1));
+    }
+    return true;
+}
+
+/* Where all have measured themselves by one reference that counts, whatever their kernels say: at most
+ * they are apart by the most that any two intervals allow. */
+static bool measure_clocks(struct merge *m, struct fail *f)
+{
+    struct read_node clock;
+    double least_us = INFINITY, most_us = -INFINITY;
+    bool all_did = true;
+    if (!read_object(&m->parts[0].shard, "clock", &clock, f) ||
+        (read_has(&clock, "reference") && !read_text(&clock, "reference", &m->reference, f)))
+        return false;
+    for (unsigned i = 0; i < m->part_count; i++) {
+        double low_us, high_us;
+        if (!read_offset(m, &m->parts[i], &low_us, &high_us, f))
+            return false;
+        all_did &= !isnan(low_us);
+        least_us = fmin(least_us, low_us);
+        most_us = fmax(most_us, high_us);
+    }
+    m->clocks_apart_us = most_us - least_us;
+    if (all_did)
+        return true;
+    m->reference = NULL;
+    return bound_by_kernels(m, f);
 }
 
 static void judge(struct merge *m)

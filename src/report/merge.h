@@ -25,8 +25,9 @@ struct merge {
     uint32_t *missing; /* indices, ascending */
     unsigned missing_count;
     double clocks_apart_us; /* at most; NAN: not all are synchronised, or say so */
-    bool *
-        is_row_of_buckets; /* by row of the series; else its percentiles are the shards' greatest */
+    const char *reference;  /* that was measured by it; NULL: by what the kernels say */
+    /* By row of the series; else its percentiles are the greatest of the shards'. */
+    bool *is_row_of_buckets;
     struct load_result load; /* of all together */
 };
 

@@ -56,13 +56,24 @@ static json_t *agrees_on_json(const struct load_result *r)
     return to;
 }
 
-static json_t *clock_json(const struct clock_quality *q)
+/* Where it was measured, the offset of a reference from this clock as an interval. */
+static json_t *offset_json(const struct load_shard *s)
 {
+    if (!s->offset.is_known)
+        return json_null();
+    return json_pack("[I, I]", (json_int_t)s->offset.low_us, (json_int_t)s->offset.high_us);
+}
+
+static json_t *clock_json(const struct load_shard *s)
+{
+    const struct clock_quality *q = &s->clock;
     json_t *to = json_object();
     put(to, "source", json_string("adjtimex(2)"));
     put(to, "synchronised", q->is_known ? json_boolean(q->is_synchronised) : json_null());
     put(to, "error_us", q->is_known ? json_integer(q->error_us) : json_null());
     put(to, "error_max_us", q->is_known ? json_integer(q->error_max_us) : json_null());
+    put(to, "reference", text_or_null(s->reference));
+    put(to, "reference_ahead_us", offset_json(s));
     return to;
 }
 
@@ -76,7 +87,7 @@ json_t *merge_shard_json(const struct load_result *r)
     put(to, "index", json_integer(s->shard.index));
     put(to, "count", json_integer(s->shard.count));
     put(to, "start_at", s->shard.start_at_us ? json_string(start) : json_null());
-    put(to, "clock", clock_json(&s->clock));
+    put(to, "clock", clock_json(s));
     put(to, "held_from_s",
         s->held_begin_ns == UINT64_MAX ? json_null()
                                        : json_real((double)s->held_begin_ns / NS_PER_S));
@@ -116,6 +127,7 @@ static json_t *shards_json(const struct merge *m)
     put(to, "count", json_integer(m->shard_count));
     put(to, "missing", missing);
     put(to, "clocks_apart_us_max", number(m->clocks_apart_us));
+    put(to, "clocks_by", json_string(m->reference ? m->reference : "adjtimex(2)"));
     put(to, "parts", parts);
     return to;
 }

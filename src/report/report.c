@@ -58,10 +58,11 @@ bool report_write(const char *const *paths, size_t count, const char *out, bool 
                   struct fail *f)
 {
     json_t *documents = json_array();
+    bool is_stdout = strcmp(out, "-") == 0;
     bool is_good = read_documents(paths, count, documents, f) &&
-                   (is_markdown        ? write_markdown(documents, out, f)
-                    : strcmp(out, "-") ? html_write(documents, out, f)
-                                       : html_dump(documents, stdout, f));
+                   (is_markdown ? write_markdown(documents, out, f)
+                    : is_stdout ? html_dump(documents, stdout, f)
+                                : html_write(documents, out, f));
     json_decref(documents);
     return is_good;
 }

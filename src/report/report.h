@@ -7,8 +7,8 @@
 
 #include "base/fail.h"
 
-/* Reads the results ("-": standard input) and writes to `out` ("-": standard output). EXIT_USAGE for a
- * file that is no result, EXIT_FAILED for what cannot be read or written. */
+/* Reads the results ("-": standard input) and writes to `out` ("-": standard output). EXIT_USAGE
+ * for a file that is no result, EXIT_FAILED for what cannot be read or written. */
 bool report_write(const char *const *paths, size_t count, const char *out, bool is_markdown,
                   struct fail *f) MUST_USE;
 

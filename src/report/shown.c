@@ -23,7 +23,7 @@ const char *shown_rate(double per_s, char out[SHOWN_BYTES])
 {
     if (per_s >= 100 && per_s < 1e15)
         return shown_count((uint64_t)llround(per_s), out);
-    snprintf(out, SHOWN_BYTES, "%.4g", per_s);
+    snprintf(out, SHOWN_BYTES, per_s < 100 ? "%.2f" : "%.3g", per_s);
     return out;
 }
 

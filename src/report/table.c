@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "report/shown.h"
 #include "report/usage.h"
 
 enum {
@@ -45,62 +46,20 @@ static enum shade verdict_shade(const struct load_result *r)
     return r->verdict == LOAD_VALID ? GOOD : r->verdict == LOAD_SUSPECT ? WARN : BAD;
 }
 
-/* Whole numbers with their thousands apart, so that they can be read. */
-static const char *grouped(uint64_t value, char out[32])
-{
-    char digits[24];
-    int len = snprintf(digits, sizeof digits, "%" PRIu64, value), at = 0;
-    for (int i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            out[at++] = ' ';
-        out[at++] = digits[i];
-    }
-    out[at] = 0;
-    return out;
-}
-
-/* Never 100 % while something failed. */
-static const char *percent(double share, char out[16])
-{
-    double pct = share * 100;
-    if (share < 1 && pct > 99.999)
-        snprintf(out, 16, "99.999 %%");
-    else
-        snprintf(out, 16, pct == floor(pct) ? "%.0f %%" : "%.3f %%", pct);
-    return out;
-}
-
-/* Decimal, as traffic is counted. */
-static const char *bytes(uint64_t value, char out[32])
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
-    double shown = (double)value;
-    unsigned unit = 0;
-    for (; shown >= 999.5 && unit < 4; unit++)
-        shown /= 1000;
-    snprintf(out, 32, "%.3g %s", shown, units[unit]);
-    return out;
-}
-
-static const char *rate(double per_s, char out[32])
-{
-    return per_s >= 100 ? grouped((uint64_t)llround(per_s), out)
-                        : (snprintf(out, 32, "%.2f", per_s), out);
-}
-
 /* --- the first line --- */
 
 static void print_headline(const struct page *p, const struct load_result *r)
 {
-    char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[16], held[32];
+    char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[SHOWN_BYTES], held[32];
     fprintf(p->to, "%s%s%s  %s%s requests/s%s", begin(p, verdict_shade(r)),
-            verdict_names[r->verdict], end(p), begin(p, BOLD), rate(r->quoted_rps, rps), end(p));
+            verdict_names[r->verdict], end(p), begin(p, BOLD), shown_rate(r->quoted_rps, rps),
+            end(p));
     if (!isnan(r->held_rps) && r->held_rps > 0)
-        fprintf(p->to, " (held %s/s)", rate(r->held_rps, held));
+        fprintf(p->to, " (held %s/s)", shown_rate(r->held_rps, held));
     fprintf(p->to, ", p50 %s, p99 %s, availability %s%s%s\n",
             units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
             units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
-            percent(load_availability(r, &r->counts), available),
+            shown_share(load_availability(r, &r->counts), available),
             r->held_rps > 0 ? " of the whole" : "", r->is_interrupted ? ", interrupted" : "");
 }
 
@@ -116,7 +75,7 @@ static void print_load(const struct page *p, const struct load_result *r)
     if (r->is_open && r->arrivals == LOAD_POISSON)
         fprintf(p->to, " poisson");
     if (!isnan(r->target_rps))
-        fprintf(p->to, " %s/s", rate(r->target_rps, target));
+        fprintf(p->to, " %s/s", shown_rate(r->target_rps, target));
     fprintf(p->to, ", %.4g s, %u connection%s", r->duration_s, r->connections,
             r->connections == 1 ? "" : "s");
     if (r->pipeline > 1)
@@ -131,7 +90,7 @@ static void add_cause(struct text *t, uint64_t count, const char *name)
 {
     char shown[32];
     if (count)
-        text_addf(t, "%s%s %s", t->len ? ", " : "", grouped(count, shown), name);
+        text_addf(t, "%s%s %s", t->len ? ", " : "", shown_count(count, shown), name);
 }
 
 static void print_requests(const struct page *p, const struct load_result *r)
@@ -145,9 +104,9 @@ static void print_requests(const struct page *p, const struct load_result *r)
     char sent[32], ok[32], due[32], received[32];
     fprintf(p->to, "%s%-*s%s", begin(p, FAINT), LABEL_WIDTH, "requests", end(p));
     if (r->is_open)
-        fprintf(p->to, "%s due, ", grouped(c->scheduled, due));
-    fprintf(p->to, "%s sent, %s ok, %s received\n", grouped(c->sent, sent), grouped(c->ok, ok),
-            bytes(c->received_bytes, received));
+        fprintf(p->to, "%s due, ", shown_count(c->scheduled, due));
+    fprintf(p->to, "%s sent, %s ok, %s received\n", shown_count(c->sent, sent),
+            shown_count(c->ok, ok), shown_bytes(c->received_bytes, received));
     add_cause(&causes, c->unsent, "never sent");
     add_cause(&causes, c->timeouts, "timeouts");
     for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
@@ -214,7 +173,7 @@ static void print_bars(const struct page *p, const struct hist *h, unsigned bars
         double at = exp(low + (high - low) * i / bars);
         fprintf(p->to, "%s<= %9s%s %s%.*s%s%*s %s\n", begin(p, FAINT),
                 units_latency_text(i == bars ? h->max : (uint64_t)at, edge), end(p), begin(p, GOOD),
-                width, full, end(p), BAR_WIDTH - width, "", count ? grouped(count, shown) : "");
+                width, full, end(p), BAR_WIDTH - width, "", count ? shown_count(count, shown) : "");
     }
 }
 
@@ -257,7 +216,7 @@ static void print_parties(const struct page *p, const struct load_result *r)
         fprintf(p->to, "%s%-*s%s%.2f us of CPU per request", begin(p, FAINT), LABEL_WIDTH,
                 party_names[i], end(p), sum.cpu_us_per_request);
         if (isfinite(held))
-            fprintf(p->to, ", %s", bytes((uint64_t)held, memory));
+            fprintf(p->to, ", %s", shown_bytes((uint64_t)held, memory));
         fprintf(p->to, "\n");
     }
 }
@@ -328,7 +287,8 @@ static void print_find_max(const struct page *p, const struct find_max *m)
 {
     char shown[32], low[32], high[32], text[EXPECT_TEXT_BYTES];
     if (m->rate > 0)
-        fprintf(p->to, "%s%s requests/s%s hold", begin(p, BOLD), rate(m->rate, shown), end(p));
+        fprintf(p->to, "%s%s requests/s%s hold", begin(p, BOLD), shown_rate(m->rate, shown),
+                end(p));
     else
         fprintf(p->to, "%sno rate was %s%s at which", begin(p, BAD),
                 m->is_interrupted ? "confirmed" : "found", end(p));
@@ -337,11 +297,12 @@ static void print_find_max(const struct page *p, const struct find_max *m)
     if (m->rate <= 0)
         fprintf(p->to, m->objective.count == 1 ? " holds" : " hold");
     if (m->low > 0)
-        fprintf(p->to, "; 95 %% interval %s to %s/s", rate(m->low, low), rate(m->high, high));
+        fprintf(p->to, "; 95 %% interval %s to %s/s", shown_rate(m->low, low),
+                shown_rate(m->high, high));
     fprintf(p->to, "\n");
     if (m->broke)
         fprintf(p->to, "%s%-*s%sat %s/s: %s\n", begin(p, FAINT), LABEL_WIDTH, "broke first", end(p),
-                rate(m->broke->rate, shown), m->broke->broke);
+                shown_rate(m->broke->rate, shown), m->broke->broke);
     else if (m->search.is_capped)
         fprintf(p->to, "%s%-*s%snothing: more over these connections cannot be asked for\n",
                 begin(p, FAINT), LABEL_WIDTH, "broke first", end(p));
@@ -372,15 +333,16 @@ static void print_one(const struct page *p, const struct result *r, const struct
 static void print_row(const struct page *p, const struct result_target *t)
 {
     const struct load_result *r = t->load;
-    char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[16], cpu[32] = "-";
+    char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[SHOWN_BYTES],
+        cpu[32] = "-";
     double cpu_us = usage_sum(r, PARTY_TARGET).cpu_us_per_request;
     if (!isnan(cpu_us))
         snprintf(cpu, sizeof cpu, "%.2f us", cpu_us);
-    fprintf(p->to, "%-20s%12s%11s%11s%13s%12s  %s%s%s\n", t->name, rate(r->quoted_rps, rps),
+    fprintf(p->to, "%-20s%12s%11s%11s%13s%12s  %s%s%s\n", t->name, shown_rate(r->quoted_rps, rps),
             units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
             units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
-            percent(load_availability(r, &r->counts), available), cpu, begin(p, verdict_shade(r)),
-            verdict_names[r->verdict], end(p));
+            shown_share(load_availability(r, &r->counts), available), cpu,
+            begin(p, verdict_shade(r)), verdict_names[r->verdict], end(p));
 }
 
 void result_print(const struct result *r, FILE *to, bool color)

@@ -229,7 +229,7 @@ def test_regression_of_repeats(made):
 
 
 def test_unknown_is_not_met(made):
-    path = made("r.json", ("a", {}), ("b", {}))
+    path = made("r.json", *((name, {"server_cpu_us_per_request": None}) for name in "ab"))
     code, _, page = run("--expect", "cpu<+5%", path)
     assert code == 3 and "nothing to measure it by" in page
 

@@ -11,6 +11,7 @@ import zlib
 
 import pytest
 
+from iubench import Process
 from test_load import IUBENCH, OK, answer, load, read, serve  # noqa: F401
 
 SHARDS = 4
@@ -32,7 +33,7 @@ def start(folder, url, *words, shards=range(SHARDS), start_at=None, count=SHARDS
 
 def finish(clients):
     for client in clients:
-        _, errors = client.communicate(timeout=30)
+        _, errors = client.communicate(timeout=45)
         assert client.returncode in AS_A_WHOLE, errors
 
 
@@ -254,7 +255,8 @@ def test_all_begin_together(serve, tmp_path):
     assert agreed - 0.001 <= min(times) < agreed + 0.1
     for part in parts:
         assert part["started"] == part["shard"]["start_at"] == start_at
-        assert set(part["shard"]["clock"]) == {"source", "synchronised", "error_us", "error_max_us"}
+        assert set(part["shard"]["clock"]) == {"source", "synchronised", "error_us", "error_max_us",
+                                               "reference", "reference_ahead_us"}
 
 
 @pytest.mark.parametrize("words, said", [
@@ -263,6 +265,8 @@ def test_all_begin_together(serve, tmp_path):
     (["--shard", "4/4"], "expected INDEX/COUNT, from 0/4"),
     (["--shard", "0/65"], "65 clients cannot share 64 connections"),
     (["--shard", "0/4", "--find-max", "p99<1s"], "a schedule that is known before"),
+    (["--clock-from", "http://127.0.0.1:1/"], "give that as well"),
+    (["--start-at", "+9s", "--clock-from", "https://a/"], "--clock-from"),
     (["--shard", "0/4", "--rps-ramp"], "a schedule that is known before"),
 ])
 def test_bad_words(serve, words, said):
@@ -280,6 +284,25 @@ def test_interrupted_before_the_start(serve, tmp_path):
     client.communicate(timeout=5)
     assert client.returncode == 130
     assert json.loads((tmp_path / "0.json").read_text())["targets"][0]["requests"]["sent"] <= 1
+
+
+def test_clock_from(tmp_path):
+    """Clients of one machine find the same offset of a server that is on it too: none, to a few
+    milliseconds; the merged result says how far they may be apart."""
+    server = Process("serve", "--listen", "127.0.0.1:0")
+    url = server.url + "/json"
+    parts = run(tmp_path, url, "--rate", "100", "-d", "500ms", "-c", "4", "--clock-from",
+                server.url + "/healthz", start_at=soon(19))
+    server.stop()
+    for part in parts:
+        low, high = part["shard"]["clock"]["reference_ahead_us"]
+        assert low - 2000 <= 0 <= high + 2000 and high - low < 100_000  # widened by a busy machine
+    _, whole, errors = merge(tmp_path, *files(tmp_path))
+    shards = whole["shards"]
+    assert shards["clocks_by"] == parts[0]["shard"]["clock"]["reference"]
+    offsets = [p["shard"]["clock"]["reference_ahead_us"] for p in parts]
+    assert shards["clocks_apart_us_max"] == max(o[1] for o in offsets) - min(o[0] for o in offsets)
+    assert "by the reference that they asked" in errors
 
 
 # --- lost shards ---

@@ -140,7 +140,7 @@ static void test_refused(void **state)
                    "\"connections\"?");
     assert_refused("[scenario]\nzzzzzz = 5\n",
                    "dir/some.ini:2: unknown key \"zzzzzz\" in [scenario]: expected one of name, "
-                   "summary, published, figures, services");
+                   "summary, published, figures, services, workers");
     assert_refused("[load]\ndelay = 5ms\n",
                    "dir/some.ini:2: \"delay\" is no key of [load]: it belongs in [upstream]");
     assert_refused("[taget]\nmode = db\n",
