@@ -9,9 +9,19 @@
 #include "version.h"
 
 const struct command *const commands[] = {
-    &command_serve,  &command_upstream, &command_load,       &command_run,
-    &command_check,  &command_compare,  &command_report,     &command_merge,
-    &command_doctor, &command_manual,   &command_completion, NULL,
+    &command_serve,
+    &command_upstream,
+    &command_load,
+    &command_run,
+    &command_reproduce,
+    &command_check,
+    &command_compare,
+    &command_report,
+    &command_merge,
+    &command_doctor,
+    &command_manual,
+    &command_completion,
+    NULL,
 };
 
 static int print_overview(FILE *to, int exit_code)

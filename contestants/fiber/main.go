@@ -54,6 +54,17 @@ func fetchExternal(v *service.Service) fiber.Handler {
 	}
 }
 
+// TechEmpower's tests ask for a Server field.
+func helloJSON(c *fiber.Ctx) error {
+	c.Set("Server", "Go")
+	return c.JSON(fiber.Map{"message": service.Hello})
+}
+
+func helloText(c *fiber.Ctx) error {
+	c.Set("Server", "Go")
+	return c.SendString(service.Hello)
+}
+
 // A request that Fiber itself refuses (no such route, body too large) is answered as the contract
 // has errors.
 func refused(c *fiber.Ctx, err error) error {
@@ -80,6 +91,8 @@ func main() {
 		app.Post("/api/devices", create(v))
 	}
 	app.Get("/healthz", func(c *fiber.Ctx) error { return c.SendString("OK") })
+	app.Get("/json", helloJSON)
+	app.Get("/plaintext", helloText)
 	app.Get("/fib/:n", fib)
 	app.Get("/fetch-external", fetchExternal(v))
 	app.Get("/metrics", adaptor.HTTPHandler(v.Metrics.Handler))

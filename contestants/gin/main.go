@@ -55,6 +55,16 @@ func fetchExternal(v *service.Service) gin.HandlerFunc {
 	}
 }
 
+// TechEmpower's tests ask for a Server field.
+func hello(c *gin.Context) {
+	c.Header("Server", "Go")
+	if c.FullPath() == "/json" {
+		c.JSON(http.StatusOK, gin.H{"message": service.Hello})
+	} else {
+		c.String(http.StatusOK, service.Hello)
+	}
+}
+
 func main() {
 	s := service.Settings{Pool: 64, CacheIdleConns: 500, UpstreamIdleConns: 500}
 	s.ParseFlags()
@@ -70,6 +80,8 @@ func main() {
 		r.POST("/api/devices", create(v))
 	}
 	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "OK") })
+	r.GET("/json", hello)
+	r.GET("/plaintext", hello)
 	r.GET("/fib/:n", fib)
 	r.GET("/fetch-external", fetchExternal(v))
 	r.GET("/metrics", gin.WrapH(v.Metrics.Handler))

@@ -82,6 +82,18 @@ func fetchExternal(v *service.Service) http.HandlerFunc {
 	}
 }
 
+// JSON and Plaintext are TechEmpower's tests of these names, which ask for a Server field.
+func JSON(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Server", "Go")
+	Reply(w, http.StatusOK, map[string]string{"message": service.Hello})
+}
+
+func Plaintext(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Server", "Go")
+	w.Header().Set("Content-Type", "text/plain")
+	io.WriteString(w, service.Hello)
+}
+
 // Main serves until SIGINT or SIGTERM.
 func Main(s service.Settings, fail Fail) {
 	s.ParseFlags()
@@ -95,6 +107,8 @@ func Main(s service.Settings, fail Fail) {
 		mux.HandleFunc("POST /api/devices", create(v, fail))
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "OK") })
+	mux.HandleFunc("GET /json", JSON)
+	mux.HandleFunc("GET /plaintext", Plaintext)
 	mux.HandleFunc("GET /fib/{n}", fib)
 	mux.HandleFunc("GET /fetch-external", fetchExternal(v))
 	mux.Handle("GET /metrics", v.Metrics.Handler)

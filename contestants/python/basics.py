@@ -16,3 +16,13 @@ async def health():
 @router.get("/metrics")
 async def metrics():
     return Response(published.metrics(), media_type=published.METRICS_TYPE)
+
+
+@router.get("/json")
+async def hello_json():
+    return {"message": "Hello, World!"}
+
+
+@router.get("/plaintext")
+async def hello_text():
+    return PlainTextResponse("Hello, World!")

@@ -5,8 +5,8 @@
 #include "cli/cli.h"
 
 extern const struct command command_serve, command_upstream, command_load, command_run,
-    command_check, command_compare, command_report, command_merge, command_doctor, command_manual,
-    command_completion;
+    command_reproduce, command_check, command_compare, command_report, command_merge,
+    command_doctor, command_manual, command_completion;
 
 /* All of them in the order of the overview; NULL-terminated. Defined by main.c. */
 extern const struct command *const commands[];

@@ -17,12 +17,12 @@ bool entrant_read(struct entrant *e, const char *word, struct fail *f)
         return true;
     if (strchr(word, ':')) {
         e->kind = ENTRANT_URL;
-        return url_parse(word, &url, f) || fail_prefix(f, "--target");
+        return url_parse(word, &url, f);
     }
     e->kind = ENTRANT_FILE;
     e->file = mem_need(1, sizeof *e->file);
     e->name = e->file->name;
-    return target_file_load(word, e->file, f) || fail_prefix(f, "--target");
+    return target_file_load(word, e->file, f);
 }
 
 void entrant_start_by(struct entrant *e, struct target_file *file)

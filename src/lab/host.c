@@ -61,11 +61,12 @@ static double mhz_by_cpufreq(const char *root, unsigned core_count)
     unsigned found = 0;
     for (unsigned i = 0; i < core_count; i++) {
         char path[PROC_PATH_BYTES], text[32];
+        uint64_t khz;
         snprintf(path, sizeof path, "%s/sys/devices/system/cpu/cpu%u/cpufreq/scaling_cur_freq",
                  root, i);
-        if (!proc_read(path, text, sizeof text))
+        if (!proc_read(path, text, sizeof text) || sscanf(text, "%" SCNu64, &khz) != 1)
             continue;
-        sum += atof(text) / 1000;
+        sum += (double)khz / 1000;
         found++;
     }
     return found ? sum / found : NAN;

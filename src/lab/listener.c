@@ -1,11 +1,9 @@
 /* From the address to inodes (several with SO_REUSEPORT), from those to processes. */
 #include "lab/listener.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -133,8 +131,9 @@ static void find_holders(struct search *s)
     snprintf(path, sizeof path, "%s/proc", s->root);
     DIR *all = opendir(path);
     for (struct dirent *entry; all && (entry = readdir(all));) {
-        pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-        if (pid > 1 && s->holder_count < LISTENER_PIDS_MAX && holds_one(s, pid))
+        pid_t pid;
+        if (proc_number(entry->d_name, &pid) && pid > 1 && s->holder_count < LISTENER_PIDS_MAX &&
+            holds_one(s, pid))
             s->holders[s->holder_count++] = pid;
     }
     if (all)

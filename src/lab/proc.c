@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 enum { STAT_BYTES = 1024, STATUS_BYTES = 8192 };
 
@@ -39,6 +40,15 @@ const char *proc_folder(const char *root, pid_t pid, char out[PROC_PATH_BYTES])
     else
         snprintf(out, PROC_PATH_BYTES, "%s/proc/self/", root);
     return out;
+}
+
+bool proc_number(const char *name, pid_t *number)
+{
+    uint64_t value;
+    if (!num_get(span_of(name), INT32_MAX, &value))
+        return false;
+    *number = (pid_t)value;
+    return true;
 }
 
 /* The file `name` of a process. */
@@ -189,9 +199,10 @@ bool proc_threads_read(const char *root, pid_t pid, struct proc_threads *t)
         return false;
     for (unsigned i = 0; i < t->count; i++)
         t->items[i].is_seen = false;
+    pid_t tid;
     for (struct dirent *entry; (entry = readdir(tasks));)
-        if (isdigit((unsigned char)entry->d_name[0]))
-            take_thread(root, pid, t, (pid_t)atoi(entry->d_name));
+        if (proc_number(entry->d_name, &tid))
+            take_thread(root, pid, t, tid);
     closedir(tasks);
     drop_ended(t);
     return true;

@@ -19,6 +19,9 @@ bool proc_read(const char *path, char *text, size_t room) MUST_USE;
 /* "ROOT/proc/PID/", "ROOT/proc/self/"; returns `out`. */
 const char *proc_folder(const char *root, pid_t pid, char out[PROC_PATH_BYTES]);
 
+/* The number that a folder of processes or threads is named by; false if the name is none. */
+bool proc_number(const char *name, pid_t *number) MUST_USE;
+
 /* The line "stat" of a process or of a thread. Times are in ns, but only as fine as a tick. */
 struct proc_stat {
     pid_t parent;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "http/url.h"
 #include "lab/check.h"
+#include "lab/footprint.h"
 #include "lab/sampler.h"
 #include "lab/verify.h"
 #include "report/result.h"
@@ -28,7 +29,8 @@ struct turn {
     struct sampler *sampler;
     struct verify verify;
     bool is_verified;
-    bool is_dead; /* the child ended during the load; the reason is in race->why */
+    uint64_t start_ns; /* until it was healthy */
+    bool is_dead;      /* the child ended during the load; the reason is in race->why */
 };
 
 /* --- starting --- */
@@ -67,9 +69,9 @@ static bool take_url(struct turn *t, struct fail *f)
 
 /* How the contestant of `e` is started; `log` must outlive it. */
 static struct contestant_config contestant_config(const struct entrant *e, struct venue *s,
-                                                  char log[VENUE_FOLDER_BYTES + 80])
+                                                  char log[FOLDER_BYTES + 80])
 {
-    snprintf(log, VENUE_FOLDER_BYTES + 80, "%s/%s.log", s->folder, e->name);
+    snprintf(log, FOLDER_BYTES + 80, "%s/%s.log", s->folder, e->name);
     return (struct contestant_config){
         .file = e->file,
         .places = venue_places(s),
@@ -84,7 +86,7 @@ static struct contestant_config contestant_config(const struct entrant *e, struc
 
 static bool start_file(struct turn *t, struct fail *f)
 {
-    char log[VENUE_FOLDER_BYTES + 80];
+    char log[FOLDER_BYTES + 80];
     struct contestant_config config = contestant_config(t->race->entrant, t->venue, log);
     t->has_child = contestant_start(t->venue->contestants, &config, f);
     if (!t->has_child)
@@ -98,7 +100,7 @@ static bool start_file(struct turn *t, struct fail *f)
 
 bool race_set_up(const struct entrant *e, struct venue *s, struct fail *f)
 {
-    char log[VENUE_FOLDER_BYTES + 80];
+    char log[FOLDER_BYTES + 80];
     if (e->kind != ENTRANT_FILE)
         return true;
     struct contestant_config config = contestant_config(e, s, log);
@@ -107,7 +109,7 @@ bool race_set_up(const struct entrant *e, struct venue *s, struct fail *f)
     return contestant_setup(s->contestants, &config, f);
 }
 
-static bool start(struct turn *t, struct fail *f)
+static bool start_kind(struct turn *t, struct fail *f)
 {
     switch (t->race->entrant->kind) {
     case ENTRANT_OWN:
@@ -117,6 +119,27 @@ static bool start(struct turn *t, struct fail *f)
     default:
         return start_file(t, f);
     }
+}
+
+static bool start(struct turn *t, struct fail *f)
+{
+    uint64_t began_ns = clock_ns();
+    bool is_up = start_kind(t, f);
+    t->start_ns = clock_ns() - began_ns;
+    return is_up;
+}
+
+/* Before it has done anything. */
+static bool weigh(struct turn *t)
+{
+    const struct entrant *e = t->race->entrant;
+    if (e->kind == ENTRANT_URL || !scenario_weighs(t->venue->scenario))
+        return true;
+    t->race->footprint = footprint_take(e->kind == ENTRANT_FILE ? e->file : NULL,
+                                        t->has_child ? contestant_pid(t->venue->contestants) : 0);
+    t->race->footprint.start_ms = (double)t->start_ns / NS_PER_MS;
+    t->race->has_footprint = true;
+    return true;
 }
 
 /* --- does it do the same work --- */
@@ -338,8 +361,8 @@ void race_run(struct race *r, struct venue *s)
 {
     struct turn t = {.race = r, .venue = s};
     struct fail *f = &r->why, later;
-    bool is_good = start(&t, f) && check(&t, f) && venue_clear(s, f) && warm_up(&t, f) &&
-                   begin_verify(&t, f) && load(&t, f) && end_verify(&t, f);
+    bool is_good = start(&t, f) && weigh(&t) && check(&t, f) && venue_clear(s, f) &&
+                   warm_up(&t, f) && begin_verify(&t, f) && load(&t, f) && end_verify(&t, f);
     is_good &= has_lived(&t);
     if (t.is_verified)
         verify_close(&t.verify);

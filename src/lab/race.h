@@ -8,6 +8,7 @@
 #include "lab/entrant.h"
 #include "lab/venue.h"
 #include "load/load.h"
+#include "report/result.h"
 
 struct race {
     const struct entrant *entrant;
@@ -16,6 +17,8 @@ struct race {
     json_t *check; /* what check_json() says of the quick form; NULL: not checked */
     bool has_result;
     struct load_result load;
+    bool has_footprint; /* the scenario asks for it */
+    struct result_footprint footprint;
     char store[256], cache[256]; /* of our own target */
     uint32_t pg_batch;           /* see struct result */
     char verified[256];          /* what --verify has to say */

@@ -92,7 +92,7 @@ static bool read_entrants(struct lab *l, struct fail *f)
     for (size_t i = 0; i < words.count; i++) {
         l->entrant_count++;
         if (!entrant_read(&l->entrants[i], words.items[i], f))
-            return false;
+            return fail_prefix(f, "--target");
     }
     settle(l);
     return true;
@@ -286,19 +286,23 @@ static void print_rest(const struct lab *l)
 static unsigned list_results(const struct lab *l, struct result_target *targets)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < l->race_count; i++)
-        if (l->races[i].has_result)
-            targets[count++] = (struct result_target){.name = l->races[i].entrant->name,
-                                                      .repeat = l->races[i].repeat,
-                                                      .load = &l->races[i].load,
-                                                      .check = l->races[i].check};
+    for (unsigned i = 0; i < l->race_count; i++) {
+        const struct race *r = &l->races[i];
+        if (r->has_result)
+            targets[count++] = (struct result_target){.name = r->entrant->name,
+                                                      .repeat = r->repeat,
+                                                      .load = &r->load,
+                                                      .footprint = r->has_footprint ? &r->footprint
+                                                                                    : NULL,
+                                                      .check = r->check};
+    }
     return count;
 }
 
 /* The page beside the result: report.html in the same folder. */
 static bool leave_report(const struct lab *l, const struct result *result, struct fail *f)
 {
-    char path[VENUE_FOLDER_BYTES + 32];
+    char path[FOLDER_BYTES + 32];
     json_t *documents = json_pack("[o]", result_json(result));
     snprintf(path, sizeof path, "%s/report.html", l->venue.folder);
     bool is_good = html_write(documents, path, f);
@@ -310,7 +314,7 @@ static bool leave_report(const struct lab *l, const struct result *result, struc
 
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
 {
-    char path[VENUE_FOLDER_BYTES + 32];
+    char path[FOLDER_BYTES + 32];
     struct result_target *targets = mem_need(l->most, sizeof *targets);
     struct result result = describe(l);
     result.targets = targets;
@@ -322,7 +326,7 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
         result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
     print_rest(l);
     *exit_code = judge(l);
-    bool is_left = venue_make_folder(&l->venue, f) && result_write(&result, path, f);
+    bool is_left = folder_make(l->venue.folder, f) && result_write(&result, path, f);
     if (is_left)
         printf("\nResult: %s\n", path);
     is_left = is_left && leave_report(l, &result, f);

@@ -280,9 +280,10 @@ static int role_of(const struct sampler *s, pid_t tid)
     for (unsigned i = 0; i < sizeof roles / sizeof *roles; i++)
         if (!strncmp(name, roles[i].prefix, strlen(roles[i].prefix)))
             return (int)roles[i].party;
-    if (!strncmp(name, "iou-wrk-", 8))
+    pid_t served;
+    if (!strncmp(name, "iou-wrk-", 8) && proc_number(name + 8, &served))
         for (unsigned i = 0; i < s->threads.count; i++)
-            if (s->threads.items[i].tid == atoi(name + 8))
+            if (s->threads.items[i].tid == served)
                 return s->threads.items[i].group;
     return -1;
 }

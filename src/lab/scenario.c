@@ -2,6 +2,7 @@
 
 /* What a key may be and may hold is said by the option tables of the parties, not here. */
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,13 +63,31 @@ static bool set_published(struct scenario *s, const char *value, struct fail *f)
     return set_text(s->published, sizeof s->published, value, f);
 }
 
+static bool set_cause(struct scenario *s, const char *value, struct fail *f)
+{
+    return set_text(s->cause, sizeof s->cause, value, f);
+}
+
+static const struct reproduction_metric *find_metric(const char *name, struct fail *f)
+{
+    char shown[SHOWN_BYTES];
+    struct text known = {0};
+    const struct reproduction_metric *metric = reproduction_metric(name);
+    if (metric)
+        return metric;
+    for (metric = reproduction_metrics; metric->name; metric++)
+        text_addf(&known, "%s%s", metric == reproduction_metrics ? "" : ", ", metric->name);
+    fail_set(f, EXIT_USAGE, "\"%s\" is no metric: expected one of %s",
+             log_escape(span_of(name), shown, sizeof shown), known.data);
+    text_free(&known);
+    return NULL;
+}
+
 /* "gin max_rps 40k" */
-static bool set_figure(struct scenario *s, const char *text, struct fail *f)
+static bool add_figure(struct scenario *s, const char *text, struct fail *f)
 {
     char contestant[32], metric[16], value[24], shown[SHOWN_BYTES];
     int end = 0;
-    static const char *const metrics[] = {"max_rps", "rps", "mean_us"};
-    enum { METRIC_COUNT = sizeof metrics / sizeof *metrics };
     struct result_figure *to = &s->figures[s->figure_count];
     if (s->figure_count == SCENARIO_FIGURES_MAX)
         return fail_set(f, EXIT_USAGE, "more than %d figures", SCENARIO_FIGURES_MAX);
@@ -77,32 +96,96 @@ static bool set_figure(struct scenario *s, const char *text, struct fail *f)
                         "\"%s\" is no figure: expected CONTESTANT METRIC VALUE, such as "
                         "gin max_rps 40k",
                         log_escape(span_of(text), shown, sizeof shown));
-    unsigned m = 0;
-    while (m < METRIC_COUNT && strcmp(metric, metrics[m]) != 0)
-        m++;
-    if (m == METRIC_COUNT)
-        return fail_set(f, EXIT_USAGE, "\"%s\" is no metric: expected max_rps, rps or mean_us",
-                        log_escape(span_of(metric), shown, sizeof shown));
-    to->metric = metrics[m];
-    snprintf(to->contestant, sizeof to->contestant, "%s", contestant);
-    if (!units_rate(value, &to->value, f))
+    const struct reproduction_metric *known = find_metric(metric, f);
+    if (!known || !units_rate(value, &to->value, f))
         return false;
+    to->metric = known->name;
+    snprintf(to->contestant, sizeof to->contestant, "%s", contestant);
     s->figure_count++;
+    return true;
+}
+
+static bool add_metric(struct scenario *s, const char *name, struct fail *f)
+{
+    if (s->metric_count == SCENARIO_METRICS_MAX)
+        return fail_set(f, EXIT_USAGE, "more than %d metrics", SCENARIO_METRICS_MAX);
+    return (s->metrics[s->metric_count++] = find_metric(name, f));
+}
+
+static bool add_contestant(struct scenario *s, const char *name, struct fail *f)
+{
+    if (s->contestant_count == REPRODUCTION_CONTESTANTS_MAX)
+        return fail_set(f, EXIT_USAGE, "more than %d contestants", REPRODUCTION_CONTESTANTS_MAX);
+    for (unsigned i = 0; i < s->contestant_count; i++)
+        if (strcmp(s->contestants[i], name) == 0)
+            return fail_set(f, EXIT_USAGE, "%s is named twice", name);
+    char *to = s->contestants[s->contestant_count++];
+    return set_text(to, sizeof s->contestants[0], name, f);
+}
+
+/* What stands between commas, one by one. */
+static bool set_each(struct scenario *s, const char *value, struct fail *f,
+                     bool (*add)(struct scenario *s, const char *text, struct fail *f))
+{
+    char one[sizeof s->contestants[0] + 1]; /* one too long is told by `add` */
+    for (const char *at = value; *at; at += *at == ',') {
+        at += strspn(at, " \t");
+        size_t len = strcspn(at, ","), kept = len;
+        while (kept && strchr(" \t", at[kept - 1]))
+            kept--;
+        snprintf(one, sizeof one, "%.*s", (int)kept, at);
+        if (!add(s, one, f))
+            return false;
+        at += len;
+    }
     return true;
 }
 
 static bool set_figures(struct scenario *s, const char *value, struct fail *f)
 {
-    char one[NAME_BYTES * 2];
-    for (const char *at = value; *at; at += *at == ',') {
-        at += strspn(at, " \t");
-        size_t len = strcspn(at, ",");
-        snprintf(one, sizeof one, "%.*s", (int)len, at);
-        if (!set_figure(s, one, f))
-            return false;
-        at += len;
-    }
-    return true;
+    return set_each(s, value, f, add_figure);
+}
+
+static bool set_metrics(struct scenario *s, const char *value, struct fail *f)
+{
+    return set_each(s, value, f, add_metric);
+}
+
+static bool set_contestants(struct scenario *s, const char *value, struct fail *f)
+{
+    return set_each(s, value, f, add_contestant) &&
+           (s->contestant_count >= 2 ||
+            fail_set(f, EXIT_USAGE,
+                     "expected two contestants at least, the slower published one "
+                     "first, such as fastapi-published, go-published"));
+}
+
+/* "5 to 10": both above 0, the first not above the second. */
+static bool read_range(const char *text, const char *example, double *low, double *high,
+                       struct fail *f)
+{
+    char from[24], to[24], shown[SHOWN_BYTES];
+    int end = 0;
+    if (sscanf(text, "%23s to %23s %n", from, to, &end) != 2 || text[end])
+        return fail_set(f, EXIT_USAGE, "\"%s\" is no range: expected LOW to HIGH, such as %s",
+                        log_escape(span_of(text), shown, sizeof shown), example);
+    if (!units_rate(from, low, f) || !units_rate(to, high, f))
+        return false;
+    return *low <= *high ||
+           fail_set(f, EXIT_USAGE, "%s is above %s: expected LOW to HIGH", from, to);
+}
+
+static bool set_ratio(struct scenario *s, const char *value, struct fail *f)
+{
+    return read_range(value, "5 to 10", &s->ratio.low, &s->ratio.high, f);
+}
+
+static bool set_steps(struct scenario *s, const char *value, struct fail *f)
+{
+    return read_range(value, "500 to 80k", &s->step_from, &s->step_to, f) &&
+           (s->step_to <= s->step_from * SCENARIO_STEPS_SPAN ||
+            fail_set(f, EXIT_USAGE, "the range is too wide: expected a factor of %d at most",
+                     SCENARIO_STEPS_SPAN));
 }
 
 static bool set_workers(struct scenario *s, const char *value, struct fail *f)
@@ -163,6 +246,11 @@ static const struct own_key scenario_keys[] = {{"name", set_name},
                                                {"figures", set_figures},
                                                {"services", set_services},
                                                {"workers", set_workers},
+                                               {"contestants", set_contestants},
+                                               {"metrics", set_metrics},
+                                               {"published-ratio", set_ratio},
+                                               {"steps", set_steps},
+                                               {"cause", set_cause},
                                                {0}};
 static const struct own_key load_keys[] = {{"path", set_path}, {0}};
 
@@ -310,7 +398,8 @@ static void set_defaults(struct scenario *s, const char *where)
 {
     *s = (struct scenario){.target = target_config_default,
                            .upstream = upstream_config_default,
-                           .load = LOAD_CONFIG_DEFAULT};
+                           .load = LOAD_CONFIG_DEFAULT,
+                           .ratio = {NAN, NAN}};
     const char *slash = strrchr(where, '/'), *base = slash ? slash + 1 : where;
     size_t len = strlen(base);
     if (len > 4 && strcmp(base + len - 4, ".ini") == 0)
@@ -333,6 +422,14 @@ bool scenario_parse(const char *where, struct span text, struct scenario *s, str
     struct ini_reader reader = {set_key, is_known, &p};
     set_defaults(s, where);
     return ini_read(where, text, &reader, f) && is_complete(where, s, f);
+}
+
+bool scenario_weighs(const struct scenario *s)
+{
+    for (unsigned i = 0; i < s->metric_count; i++)
+        if (strncmp(s->metrics[i]->path, "footprint.", 10) == 0)
+            return true;
+    return false;
 }
 
 /* --- where scenarios come from --- */

@@ -1,6 +1,7 @@
 /* Target files: how somebody's service is set up, started and reached, so that a run can race it.
  * The format is contestants/README.md's: INI, one section [target] with the keys name, summary,
- * needs, mend, setup, command, directory, health, env, deviations, start-timeout, stop-signal. */
+ * needs, mend, setup, command, directory, health, env, deviations, files, start-timeout,
+ * stop-signal. */
 #ifndef LAB_TARGET_FILE_H
 #define LAB_TARGET_FILE_H
 
@@ -21,6 +22,8 @@ struct target_file {
     char env[TARGET_FILE_ENV_MOST][TARGET_FILE_TEXT_BYTES];
     unsigned env_count;
     char deviations[512]; /* as `check --allow` takes them */
+    char files[1024]; /* what is installed for it: files and folders, white space between, relative
+                         to `directory` */
     uint64_t start_timeout_ns;
     int stop_signal;
 };

@@ -5,7 +5,6 @@
  * down, and counts nothing twice. */
 #include "lab/tree.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <math.h>
 #include <stdlib.h>
@@ -103,9 +102,9 @@ static void add_found_children(struct tree *t)
     snprintf(path, sizeof path, "%s/proc", t->root);
     DIR *all = opendir(path);
     for (struct dirent *entry; all && (entry = readdir(all));) {
-        pid_t pid = (pid_t)atoi(entry->d_name);
         struct proc_stat stat;
-        if (isdigit((unsigned char)entry->d_name[0]) && !find_member(t, pid) &&
+        pid_t pid;
+        if (proc_number(entry->d_name, &pid) && !find_member(t, pid) &&
             proc_stat_read(t->root, pid, &stat) && find_member(t, stat.parent))
             tree_add(t, pid);
     }

@@ -2,13 +2,9 @@
 
 /* Opened from the outside in: whoever is forked comes first, while there is one thread. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/cgroup.h"
 #include "base/log.h"
@@ -47,7 +43,7 @@ static struct needs needs_of(const struct venue *s, const struct entrant *entran
     return n;
 }
 
-/* --- cores and folder --- */
+/* --- cores --- */
 
 static bool choose_cores(struct venue *s, struct fail *f)
 {
@@ -77,36 +73,6 @@ static bool make_shape(struct venue *s, struct fail *f)
     s->limits = (struct limits){.cpus = s->shape.quota_cpus, .memory_bytes = s->shape.limit_bytes};
     log_line("shape: %s", s->shape.text);
     return limits_make("", &s->limits, f);
-}
-
-static void choose_folder(struct venue *s)
-{
-    if (s->config->out) {
-        snprintf(s->folder, sizeof s->folder, "%s", s->config->out);
-        return;
-    }
-    char stamp[32];
-    time_t now = time(NULL);
-    struct tm tm;
-    localtime_r(&now, &tm);
-    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
-    snprintf(s->folder, sizeof s->folder, "results/%s-%s", s->scenario->name, stamp);
-    for (int n = 2; !access(s->folder, F_OK) && n < 1000; n++)
-        snprintf(s->folder, sizeof s->folder, "results/%s-%s-%d", s->scenario->name, stamp, n);
-}
-
-bool venue_make_folder(const struct venue *s, struct fail *f)
-{
-    char part[VENUE_FOLDER_BYTES], shown[VENUE_FOLDER_BYTES];
-    for (const char *at = s->folder; *at; at++) {
-        if (*at != '/' && at[1])
-            continue;
-        snprintf(part, sizeof part, "%.*s", (int)(at - s->folder + 1), s->folder);
-        if (mkdir(part, 0777) && errno != EEXIST)
-            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s",
-                            log_escape(span_of(part), shown, sizeof shown), strerror(errno));
-    }
-    return true;
 }
 
 /* --- services --- */
@@ -213,12 +179,12 @@ bool venue_open(struct venue *s, const struct scenario *scenario, const struct r
 {
     *s = (struct venue){.scenario = scenario, .config = config};
     struct needs n = needs_of(s, entrants, count);
-    choose_folder(s);
+    folder_choose(config->out, scenario->name, s->folder);
     if (!choose_cores(s, f) || !choose_services(s, &n, f) || !make_shape(s, f))
         return false;
     if (n.files || s->shape.is_set) {
         s->contestants = contestants_open(f);
-        if (!s->contestants || !venue_make_folder(s, f))
+        if (!s->contestants || !folder_make(s->folder, f))
             return false;
     }
     return start_services(s, &n, f) && make_tables(s, &n, f) && start_upstream(s, &n, f);

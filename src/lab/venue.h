@@ -8,6 +8,7 @@
 #include "base/cpus.h"
 #include "lab/contestant.h"
 #include "lab/entrant.h"
+#include "lab/folder.h"
 #include "lab/limits.h"
 #include "lab/pinning.h"
 #include "lab/run.h"
@@ -16,8 +17,6 @@
 #include "live/live.h"
 #include "net/sock.h"
 #include "storage/audit.h"
-
-enum { VENUE_FOLDER_BYTES = 480 };
 
 struct venue {
     const struct scenario *scenario;
@@ -32,7 +31,7 @@ struct venue {
     struct upstream *upstream;
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct contestants *contestants; /* NULL: none is started by a file */
-    char folder[VENUE_FOLDER_BYTES]; /* of the results; exists when there are contestants */
+    char folder[FOLDER_BYTES];       /* of the results; exists when there are contestants */
     struct shape shape;
     struct limits limits; /* the group for it */
     struct live *live;    /* the run's; NULL: nobody watches */
@@ -61,8 +60,5 @@ bool venue_should_stop(void *s);
 const char *venue_services_text(const struct venue *s);
 
 void venue_close(struct venue *s);
-
-/* Makes the folder and those above it. */
-bool venue_make_folder(const struct venue *s, struct fail *f) MUST_USE;
 
 #endif

@@ -12,16 +12,16 @@ struct usage *usage_new(unsigned core_count)
 {
     const struct usage_spread unknown = {NAN, NAN, NAN};
     const struct usage_party nobody = {.cpu_pct = unknown,
-                                              .rss_bytes = unknown,
-                                              .pss_bytes = NAN,
-                                              .threads = NAN,
-                                              .fds = NAN,
-                                              .voluntary_switches = NAN,
-                                              .involuntary_switches = NAN,
-                                              .quota_cpus = NAN,
-                                              .periods = NAN,
-                                              .throttled_periods = NAN,
-                                              .throttled_ms = NAN};
+                                       .rss_bytes = unknown,
+                                       .pss_bytes = NAN,
+                                       .threads = NAN,
+                                       .fds = NAN,
+                                       .voluntary_switches = NAN,
+                                       .involuntary_switches = NAN,
+                                       .quota_cpus = NAN,
+                                       .periods = NAN,
+                                       .throttled_periods = NAN,
+                                       .throttled_ms = NAN};
     const unsigned rows = PARTY_COUNT + 1;
     struct usage *u = mem_need(1, sizeof *u + (uint64_t)rows * core_count * sizeof *u->cores);
     for (unsigned i = 0; i < PARTY_COUNT; i++)

@@ -1,12 +1,12 @@
 /* A comparison as a page for a terminal and as Markdown: the same cells, set differently. */
 #include "report/compare.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "report/shown.h"
 
 enum { CELL_BYTES = 96, HEADING_WIDTH = 20, COLUMN_WIDTH = 22, RATIO_WIDTH = 18 };
 
@@ -20,42 +20,21 @@ enum { PERCENTILE_COUNT = sizeof percentiles / sizeof *percentiles, SAMPLES_ABOV
 
 /* --- cells --- */
 
-static const char *grouped(double value, char out[CELL_BYTES])
-{
-    char digits[32];
-    int len = snprintf(digits, sizeof digits, "%.0f", fmin(value, 1e15)), at = 0;
-    for (int i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            out[at++] = ' ';
-        out[at++] = digits[i];
-    }
-    out[at] = 0;
-    return out;
-}
-
 static const char *value_text(enum compare_unit unit, double value, char out[CELL_BYTES])
 {
-    char shown[UNITS_TEXT_BYTES];
     if (isnan(value))
         return "-";
     switch (unit) {
     case COMPARE_PER_S:
-        if (value >= 1000)
-            return grouped(value, out);
-        snprintf(out, CELL_BYTES, "%.4g", value);
-        break;
+        return shown_rate(value, out);
     case COMPARE_US:
-        snprintf(out, CELL_BYTES, "%s",
-                 units_latency_text((uint64_t)fmax(0, fmin(value * NS_PER_US, 1e18)), shown));
-        break;
+        return units_latency_text((uint64_t)fmax(0, fmin(value * NS_PER_US, 1e18)), out);
     case COMPARE_SHARE:
-        snprintf(out, CELL_BYTES, "%.6g %%", value * 100);
-        break;
+        return shown_share(value, out);
     case COMPARE_BYTES:
-        snprintf(out, CELL_BYTES, "%.4g MiB", value / (1 << 20));
-        break;
+        return shown_bytes(value, out);
     }
-    return out;
+    return "-";
 }
 
 /* "12 200 to 12 500"; "" where there is none. */
@@ -251,8 +230,8 @@ static void print_percentiles(const struct compare_side *a, const struct compare
 {
     char one[CELL_BYTES], two[CELL_BYTES];
     fprintf(to, "\n%-*s%-*s%-*s%s\n", HEADING_WIDTH, "all requests", COLUMN_WIDTH,
-            grouped((double)a->latency->count, one), COLUMN_WIDTH,
-            grouped((double)b->latency->count, two), "no claim");
+            shown_count(a->latency->count, one), COLUMN_WIDTH, shown_count(b->latency->count, two),
+            "no claim");
     for (unsigned i = 0; i < PERCENTILE_COUNT; i++) {
         double percent = percentiles[i].percent;
         if (has_percentile(a->latency, percent) || has_percentile(b->latency, percent))

@@ -113,11 +113,11 @@ static unsigned distinct(const long long (*pairs)[2], unsigned pair_count)
 
 static bool read_number(const char *root, unsigned cpu, const char *name, long long *value)
 {
-    char path[PATH_BYTES], line[LINE_BYTES];
+    char path[PATH_BYTES], line[LINE_BYTES], *end;
     snprintf(path, sizeof path, CPU "cpu%u/topology/%s", cpu, name);
     const char *text = first_line(root, path, line);
-    *value = text ? atoll(text) : 0;
-    return text;
+    *value = text ? strtoll(text, &end, 10) : 0;
+    return text && end != text;
 }
 
 static json_t *topology_json(const char *root)

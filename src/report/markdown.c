@@ -39,8 +39,7 @@ static double first_known(double a, double b)
 
 /* --- put into Markdown --- */
 
-/* Text of others: nothing in it is markup, nothing ends a cell or a line. */
-static void put_text(struct text *out, const char *s)
+void markdown_text(const char *s, struct text *out)
 {
     for (; *s; s++) {
         if (strchr("\\`*_[]|~#", *s))
@@ -125,7 +124,7 @@ static void put_failure(struct text *out, size_t begin, const json_t *count, con
         return;
     text_addf(out, "%s %s ", out->len > begin ? "," : "",
               shown_count((uint64_t)json_integer_value(count), shown));
-    put_text(out, cause);
+    markdown_text(cause, out);
 }
 
 static void put_failures(struct text *out, const json_t *requests)
@@ -159,14 +158,14 @@ static void put_name(struct text *out, const json_t *target, const json_t *docum
                      bool is_one_of_many)
 {
     text_addf(out, "| ");
-    put_text(out, text_at(target, "name"));
+    markdown_text(text_at(target, "name"), out);
     if (number_at(at(document, "races"), "repeats") > 1)
         text_addf(out, " \\#%.0f", json_number_value(at(target, "repeat")));
     if (is_one_of_many) {
         text_addf(out, ", ");
-        put_text(out, text_at(at(document, "scenario"), "name"));
+        markdown_text(text_at(at(document, "scenario"), "name"), out);
         text_addf(out, ", ");
-        put_text(out, text_at(document, "started"));
+        markdown_text(text_at(document, "started"), out);
     }
     text_addf(out, " | ");
 }
@@ -179,7 +178,7 @@ static void put_row(struct text *out, const json_t *target, double p99_us)
     double rate = first_known(equal_held(target), number_at(target, "rps"));
     double share = number_at(requests, "sent") == 0 ? NAN : number_at(target, "availability");
     double memory = memory_of(target);
-    put_text(out, text_at(at(target, "verdict"), "status"));
+    markdown_text(text_at(at(target, "verdict"), "status"), out);
     text_addf(out, " | %s |",
               is_none_held  ? "none held"
               : isnan(rate) ? DASH
@@ -212,13 +211,13 @@ static void put_verdict(struct text *out, const json_t *document)
 {
     const json_t *verdict = at(document, "verdict"), *reasons = at(verdict, "reasons");
     text_addf(out, "### ");
-    put_text(out, text_at(at(document, "scenario"), "name"));
+    markdown_text(text_at(at(document, "scenario"), "name"), out);
     text_addf(out, ": ");
-    put_text(out, text_at(verdict, "status"));
+    markdown_text(text_at(verdict, "status"), out);
     text_addf(out, "%s\n\n", json_is_true(at(document, "interrupted")) ? ", interrupted" : "");
     for (size_t i = 0; i < json_array_size(reasons); i++) {
         text_addf(out, "- ");
-        put_text(out, json_string_value(json_array_get(reasons, i)) ?: "");
+        markdown_text(json_string_value(json_array_get(reasons, i)) ?: "", out);
         text_addf(out, "%s\n", i + 1 == json_array_size(reasons) ? "\n" : "");
     }
 }
@@ -235,7 +234,7 @@ static void put_published(struct text *out, const json_t *documents)
         if (!*text || !strcmp(text, last))
             continue;
         text_addf(out, "\nPublished: ");
-        put_text(out, text);
+        markdown_text(text, out);
         text_addf(out, "\n");
         last = text;
     }
@@ -245,13 +244,13 @@ static void put_machine(struct text *out, const json_t *document)
 {
     const json_t *environment = at(document, "environment");
     text_addf(out, "\niubench ");
-    put_text(out, text_at(document, "iubench"));
+    markdown_text(text_at(document, "iubench"), out);
     text_addf(out, ", ");
-    put_text(out, text_at(document, "started"));
+    markdown_text(text_at(document, "started"), out);
     text_addf(out, ", ");
-    put_text(out, text_at(environment, "cpu_model"));
+    markdown_text(text_at(environment, "cpu_model"), out);
     text_addf(out, ", %.0f cores, Linux ", json_number_value(at(environment, "cores")));
-    put_text(out, text_at(environment, "kernel"));
+    markdown_text(text_at(environment, "kernel"), out);
     text_addf(out, "\n\n");
 }
 

@@ -11,4 +11,7 @@
  * result are escaped, so that they stay text. */
 void markdown_put(const json_t *documents, struct text *out);
 
+/* Appends a text of others: nothing in it is markup, nothing ends a cell or a line. */
+void markdown_text(const char *s, struct text *out);
+
 #endif

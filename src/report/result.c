@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "report/environment.h"
 #include "report/file.h"
@@ -246,6 +247,17 @@ json_t *result_known_json(const struct result_target *t)
     return to;
 }
 
+static json_t *footprint_json(const struct result_footprint *f)
+{
+    if (!f)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "size_bytes", number(f->size_bytes));
+    put(to, "start_ms", number(f->start_ms));
+    put(to, "idle_bytes", number(f->idle_bytes));
+    return to;
+}
+
 static json_t *target_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
@@ -264,6 +276,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
+    put(to, "footprint", footprint_json(t->footprint));
     put(to, "check", t->check ? json_incref(t->check) : json_null());
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));
@@ -278,9 +291,12 @@ static json_t *command_json(const struct result *r)
 {
     json_t *words = json_array();
     for (int i = 0; i < r->argc; i++) {
-        json_t *word = json_string(r->argv[i]);
+        struct text shown = {0};
+        secret_mask(r->argv[i], &shown);
+        json_t *word = json_string(text_span(&shown).data);
         /* a word that is not UTF-8 cannot stand in JSON as it is */
         CHECK(json_array_append_new(words, word ? word : json_string("?")) == 0);
+        text_free(&shown);
     }
     return words;
 }

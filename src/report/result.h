@@ -12,19 +12,27 @@
 #include "load/find_max.h"
 #include "load/load.h"
 
+/* What a contestant weighs before it has done anything; NAN: not known. */
+struct result_footprint {
+    double size_bytes; /* installed for it */
+    double start_ms;   /* from its start until it is healthy, to 20 ms for one that a file starts */
+    double idle_bytes; /* PSS of its processes */
+};
+
 /* One contestant's part, and what only the one who ran it knows. */
 struct result_target {
     const char *name;
     unsigned repeat; /* which of its races, from 1; 0: there is but one */
     const struct load_result *load;
-    json_t *check;                   /* of its contract, see lab/check.h; NULL: not checked */
-    const struct find_max *find_max; /* NULL: `load` is no search's last run */
+    json_t *check; /* of its contract, see lab/check.h; NULL: not checked */
+    const struct result_footprint *footprint; /* NULL: nobody asked */
+    const struct find_max *find_max;          /* NULL: `load` is no search's last run */
 };
 
 /* What somebody published of a contestant. */
 struct result_figure {
     char contestant[32];
-    const char *metric; /* "max_rps", "rps", "mean_us" */
+    const char *metric; /* as of reproduction_metrics, "max_rps" */
     double value;
 };
 

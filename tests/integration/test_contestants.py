@@ -34,7 +34,7 @@ CONTESTANTS = os.path.join(ROOT, "contestants")
 NAMES = sorted(name for name in os.listdir(CONTESTANTS)
                if os.path.exists(os.path.join(CONTESTANTS, name, "target.ini")))
 KEYS = {"name", "summary", "needs", "mend", "setup", "command", "directory", "health", "env",
-        "deviations", "start-timeout", "stop-signal"}
+        "deviations", "files", "start-timeout", "stop-signal"}
 SETUP_S = 300
 STOP_S = 10
 WORKERS = 2
@@ -324,6 +324,17 @@ def test_fib_refuses_what_is_no_number_or_takes_too_long(contestant, n):
     if n != "x" and "fib-unlimited" in contestant.deviations:
         pytest.skip("the deviation fib-unlimited")
     assert_error(contestant, contestant.get(f"/fib/{n}"), *wrong_input(contestant))
+
+
+def test_hello_is_techempowers(contestant):
+    """Of those that the scenarios techempower-json and techempower-plaintext may race."""
+    if contestant.target["name"][0] in ("django", "django-ninja", "gin-article"):
+        pytest.skip("it has no such routes")
+    reply = contestant.get("/json")
+    assert (reply.status, reply.type) == (200, "application/json")
+    assert json.loads(reply.body) == {"message": "Hello, World!"}
+    reply = contestant.get("/plaintext")
+    assert (reply.status, reply.type, reply.body) == (200, "text/plain", b"Hello, World!")
 
 
 def test_fetch_external_relays_the_answer(contestant):

@@ -10,9 +10,13 @@ import sys
 import textwrap
 import time
 
+import jsonschema
 import pytest
 
-from iubench import PATIENCE_S, PROGRAM, REPORT, run
+from iubench import PATIENCE_S, PROGRAM, REPORT, ROOT, run
+
+with open(os.path.join(ROOT, "docs", "result.schema.json"), encoding="utf-8") as file:
+    SCHEMA = json.load(file)
 
 DEVICES = textwrap.dedent('''
     import http.server, json, os, signal, socketserver, subprocess, sys, threading, time
@@ -82,6 +86,8 @@ class Lab:
                                    "--warmup", "300ms", *options, *words, timeout=timeout)
         path = self.out / "result.json"
         self.result = json.loads(path.read_text()) if path.exists() else None
+        if self.result:
+            jsonschema.validate(self.result, SCHEMA)
         return code, output, errors
 
     def names(self):
@@ -223,6 +229,49 @@ def test_places(lab, postgres_template, memcached):
     assert log.count("External service response") == 2 and log.count("VERSION 1.") == 2
     assert re.findall(r"^rows (\d+)$", log, re.M) == ["0", "0"]
     assert log.count("program True") == 2 and "workers 3" in log
+
+
+def limited(lab, *words):
+    """Runs a contestant and our own under a shape; skips where this machine does not let it."""
+    script = lab.folder / "asks.py"
+    script.write_text(DEVICES + "print('GOMAXPROCS', os.environ.get('GOMAXPROCS'), flush=True)\n" + SERVE)
+    asks = lab.folder / "asks.ini"
+    asks.write_text(f"[target]\nname = asks\ncommand = {sys.executable} asks.py {{host}} {{port}}\n")
+    code, output, errors = lab.run(str(asks), "iubench", words=words)
+    if code == 4:
+        assert "--shape" in errors and "Delegate" in errors
+        pytest.skip(errors)
+    assert code in (0, 5), output + errors
+    return {target["name"]: target for target in lab.result["targets"]}, errors
+
+
+def test_quota(lab):
+    """A quota throttles who would use more, ours as well, and is told to Go's runtime."""
+    targets, errors = limited(lab, "--shape", "0.05:256M", "-d", "2s")
+    assert "shape: 0.05 CPUs, 256M scaled by 1: quota 0.05 CPUs, memory 256M" in errors
+    assert lab.result["races"]["shape"] == {"cpus": 0.05, "memory_bytes": 1 << 28, "scale": 1.0,
+                                            "quota_cpus": 0.05, "memory_limit_bytes": 1 << 28}
+    assert sum(row["throttled_ms"] for row in targets["iubench"]["series"]) > 0
+    for target in targets.values():
+        assert {row["parties"]["target"]["quota_cpus"] for row in target["series"]} == {0.05}
+    assert "GOMAXPROCS 1" in lab.log("asks")
+    assert "iubench serve: listening" in lab.log("iubench")
+
+
+def test_without_quota(lab):
+    """Without the quota nothing is throttled; a pod larger than the cores is scaled."""
+    targets, errors = limited(lab, "--shape", "1000:400G", "--without-quota")
+    shape = lab.result["races"]["shape"]
+    assert shape["quota_cpus"] is None and 0 < shape["scale"] < 1
+    for target in targets.values():
+        assert not sum(row["throttled_ms"] or 0 for row in target["series"])
+    assert "GOMAXPROCS None" in lab.log("asks")
+
+
+def test_shape_refused(lab):
+    """A shape that is none is said before anything starts."""
+    code, _, errors = lab.run("iubench", words=("--shape", "vide"))
+    assert code == 2 and "--shape" in errors
 
 
 def test_interrupt(lab):

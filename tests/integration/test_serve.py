@@ -454,7 +454,8 @@ def test_stops_at_once_when_nothing_is_open(serve, number):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_requests_under_way_are_answered(serve, number):
-    server = serve("all", "--upstream-delay", "700ms")
+    """One thread, so that the close of the idle connection shows that the whole server is stopping."""
+    server = serve("all", "--upstream-delay", "700ms", threads=1)
     with server.connect() as fetch, server.connect() as fib, server.connect() as post, server.connect() as idle:
         assert idle.request("GET", "/healthz").status == 200
         fetch.send(b"GET /fetch-external HTTP/1.1\r\nHost: x\r\n\r\n")

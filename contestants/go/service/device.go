@@ -19,6 +19,8 @@ const (
 	MicrosecondsUTC = "2006-01-02T15:04:05.000000Z"
 	// MaxBody is how many bytes of a request's body are read.
 	MaxBody = 1 << 20
+	// Hello is what TechEmpower's json and plaintext answer.
+	Hello = "Hello, World!"
 
 	insert        = `INSERT INTO device (uuid, mac, firmware, created_at, updated_at) VALUES ($1, $2, $3, $4, $5) RETURNING id`
 	insertTimeout = 5 * time.Second
