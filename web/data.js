@@ -176,7 +176,7 @@ function flattened(value, path = "", into = new Map()) {
     if (value !== null && typeof value === "object" && !Array.isArray(value))
         for (const [key, inner] of Object.entries(value))
             flattened(inner, path ? path + "." + key : key, into);
-    else if (value !== null && value !== undefined)
+    else if (value !== null && value !== undefined && value !== "")
         into.set(
             path,
             typeof value === "string" ? value.replace(/\s+/g, " ") : JSON.stringify(value),
@@ -184,12 +184,12 @@ function flattened(value, path = "", into = new Map()) {
     return into;
 }
 
-/* Rows {key, values by document, isSame}. */
+/* Rows {key, values by document, isSame}; what a CPU is not affected by is left out. */
 function environmentRows(documents) {
     const each = documents.map((document) => flattened(document.environment ?? {}));
     const keys = [...new Set(each.flatMap((known) => [...known.keys()]))];
     return keys.map((key) => {
         const values = each.map((known) => known.get(key) ?? null);
         return { key, values, isSame: values.every((value) => value === values[0]) };
-    });
+    }).filter(({ values }) => values.some((value) => value !== "Not affected"));
 }

@@ -410,72 +410,59 @@ function showContestants(documents, contestants, isLive) {
 
 /* --- the machine, and once more --- */
 
+function sameList(rows) {
+    return element(
+        "dl",
+        { className: "environment" },
+        ...rows.map((row) =>
+            element(
+                "div",
+                {},
+                element("dt", { textContent: row.key }),
+                element("dd", { textContent: row.values[0] ?? DASH }),
+            ),
+        ),
+    );
+}
+
+function differencesTable(documents, rows) {
+    const heads = documents.map((d) =>
+        element("th", { scope: "col", className: "text", textContent: documentLabel(d) }),
+    );
+    const lines = rows.map((row) =>
+        element(
+            "tr",
+            { className: "differs" },
+            element("th", { scope: "row", textContent: row.key }),
+            ...row.values.map((v) => element("td", { className: "text", textContent: v ?? DASH })),
+        ),
+    );
+    return element(
+        "div",
+        { className: "table" },
+        element(
+            "table",
+            { className: "differences" },
+            element("thead", {}, element("tr", {}, element("th"), ...heads)),
+            element("tbody", {}, ...lines),
+        ),
+    );
+}
+
 function showEnvironment(documents) {
     const rows = environmentRows(documents);
     const others = rows.filter((row) => !row.isSame);
-    const isMany = documents.length > 1;
-    byId("environment").replaceChildren(
-        ...(!rows.length
-            ? []
-            : [
-                  element("h2", { textContent: "Environment" }),
-                  isMany
-                      ? element("p", {
-                            className: others.length ? "differences" : "quiet",
-                            textContent: others.length
-                                ? "These results were not made under the same conditions: " +
-                                  others.map((row) => row.key).join(", ") +
-                                  "."
-                                : "The same for all results.",
-                        })
-                      : null,
-                  element(
-                      "div",
-                      { className: "table" },
-                      element(
-                          "table",
-                          { className: "environment" },
-                          isMany
-                              ? element(
-                                    "thead",
-                                    {},
-                                    element(
-                                        "tr",
-                                        {},
-                                        element("th"),
-                                        ...documents.map((d) =>
-                                            element("th", {
-                                                scope: "col",
-                                                className: "text",
-                                                textContent: documentLabel(d),
-                                            }),
-                                        ),
-                                    ),
-                                )
-                              : null,
-                          element(
-                              "tbody",
-                              {},
-                              ...others
-                                  .concat(rows.filter((row) => row.isSame))
-                                  .map((row) =>
-                                      element(
-                                          "tr",
-                                          { className: row.isSame ? "" : "differs" },
-                                          element("th", { scope: "row", textContent: row.key }),
-                                          ...row.values.map((value) =>
-                                              element("td", {
-                                                  className: "text",
-                                                  textContent: value ?? DASH,
-                                              }),
-                                          ),
-                                      ),
-                                  ),
-                          ),
-                      ),
-                  ),
-              ].filter(Boolean)),
-    );
+    const parts = [element("h2", { textContent: "Environment" })];
+    if (others.length) {
+        const names = others.map((row) => row.key).join(", ");
+        const text = `These results were not made under the same conditions: ${names}.`;
+        parts.push(element("p", { className: "differ", textContent: text }));
+        parts.push(differencesTable(documents, others));
+    }
+    if (documents.length > 1)
+        parts.push(element("p", { className: "quiet", textContent: "The same for all results:" }));
+    parts.push(sameList(rows.filter((row) => row.isSame)));
+    byId("environment").replaceChildren(...(rows.length ? parts : []));
 }
 
 function showCommand(documents) {

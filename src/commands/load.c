@@ -236,6 +236,8 @@ const struct command command_load = {
         "http://127.0.0.1:8080/json\n"
         "iubench load --find-max 'p99<50ms,availability>=99.9%' http://127.0.0.1:8080/json\n"
         "iubench load --rps-ramp\n"
+        "iubench load --shard 0/4 --start-at 2026-11-20T17:00:00Z --rate 200k --json 0.json "
+        "http://10.0.0.1:8080/json\n"
         "iubench load -b '{\"mac\":\"{mac}\",\"firmware\":\"1.{rand:0-9}\"}' --expect-status 201 "
         "http://127.0.0.1:8080/api/devices\n"
         "iubench load --stages 10s:1k,30s:60k -b @body.json http://127.0.0.1:8080/api/devices",

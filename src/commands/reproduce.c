@@ -72,6 +72,16 @@ static const struct option_row reproduce_options[] = {
      .metavar = "auto|none|LIST",
      .help = "cores: chosen by topology, none, or TARGET/CLIENT[/SERVICES] such as 0-1/2,3 "
              "(default auto)"},
+    {.name = "shape",
+     .kind = OPTION_TEXT,
+     .at = AT(shape),
+     .metavar = "video|CPUS:MEMORY",
+     .help = "limit each contestant by a control group: as the published pod (2 CPUs, 4G), or such "
+             "as 0.5:512M; scaled to the target's cores here, the scale is printed"},
+    {.name = "without-quota",
+     .kind = OPTION_FLAG,
+     .at = AT(has_no_quota),
+     .help = "of --shape limit the memory alone, so that nothing is throttled"},
     {.name = "workers",
      .kind = OPTION_COUNT,
      .at = AT(workers),

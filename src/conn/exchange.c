@@ -179,7 +179,7 @@ void exchange_close(struct exchange *x)
 bool exchange_field(const struct exchange_reply *reply, const char *name, struct span *value)
 {
     struct span text = reply->text, wanted = span_of(name);
-    for (;;) {
+    while (text.len) {
         const char *end = memmem(text.data, text.len, "\r\n", 2);
         if (!end || end == text.data)
             return false;
@@ -197,4 +197,5 @@ bool exchange_field(const struct exchange_reply *reply, const char *name, struct
         text.data += len + 2;
         text.len -= len + 2;
     }
+    return false;
 }

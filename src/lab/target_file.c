@@ -5,7 +5,6 @@
  * line and not when the target is to start. */
 
 #include <dirent.h>
-#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <stddef.h>
@@ -341,51 +340,52 @@ static bool load_path(const char *path, struct target_file *t, struct fail *f)
 
 /* --- where target files are --- */
 
-static bool has_targets(const char *folder)
-{
-    char pattern[PATH_MAX];
-    glob_t found;
-    if (snprintf(pattern, sizeof pattern, "%s/*/target.ini", folder) >= PATH_MAX)
-        return false;
-    bool is_found = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
-    globfree(&found);
-    return is_found;
-}
+/* Where contestants may be: beside the program, above a build folder, or installed with it. Other
+ * folders of that name are passed by: what counts is the file. */
+static const char *const places[] = {"contestants", "../contestants", "../../contestants",
+                                     "../share/iubench/contestants"};
+enum { PLACE_COUNT = sizeof places / sizeof *places };
 
-/* The folder of contestants: beside the program, above a build folder, or installed with it; not the
- * one beside a build's program, in which their setup leaves what it makes. */
-static bool find_folder(char folder[PATH_MAX])
+static bool place_path(unsigned i, char folder[PATH_MAX])
 {
-    static const char *const places[] = {"contestants", "../contestants", "../../contestants",
-                                         "../share/iubench/contestants"};
     char self[PATH_MAX] = "";
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     char *slash = len > 0 ? strrchr(self, '/') : NULL;
     if (!slash)
         return false;
     *slash = 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (snprintf(folder, PATH_MAX, "%s/%s", self, places[i]) < PATH_MAX && has_targets(folder))
-            return true;
-    return false;
+    return snprintf(folder, PATH_MAX, "%s/%s", self, places[i]) < PATH_MAX;
 }
 
-static bool fail_unknown(const char *folder, const char *name, struct fail *f)
+static bool find_file(const char *folder, const char *name, char path[PATH_MAX])
 {
-    char shown[SHOWN_BYTES], *names[NAMES_MOST + 1] = {NULL};
-    struct text known = {0};
-    unsigned count = 0;
-    DIR *all = folder ? opendir(folder) : NULL;
-    for (struct dirent *one; all && count < NAMES_MOST && (one = readdir(all));) {
-        char path[PATH_MAX];
-        if (snprintf(path, sizeof path, "%s/%s/target.ini", folder, one->d_name) >= PATH_MAX ||
-            access(path, R_OK))
-            continue;
-        names[count++] = strdup(one->d_name);
-        text_addf(&known, "%s, ", one->d_name);
-    }
+    return snprintf(path, PATH_MAX, "%s/%s/target.ini", folder, name) < PATH_MAX &&
+           access(path, R_OK) == 0;
+}
+
+/* Adds the names of a folder; returns how many there are now. */
+static unsigned list_names(const char *folder, char *names[NAMES_MOST + 1], unsigned count)
+{
+    char path[PATH_MAX];
+    DIR *all = opendir(folder);
+    for (struct dirent *one; all && count < NAMES_MOST && (one = readdir(all));)
+        if (find_file(folder, one->d_name, path))
+            names[count++] = strdup(one->d_name);
     if (all)
         closedir(all);
+    return count;
+}
+
+static bool fail_unknown(const char *name, struct fail *f)
+{
+    char shown[SHOWN_BYTES], folder[PATH_MAX], *names[NAMES_MOST + 1] = {NULL};
+    struct text known = {0};
+    unsigned count = 0;
+    for (unsigned i = 0; i < PLACE_COUNT; i++)
+        if (place_path(i, folder))
+            count = list_names(folder, names, count);
+    for (unsigned i = 0; i < count; i++)
+        text_addf(&known, "%s, ", names[i]);
     const char *nearest = cli_nearest(name, (const char *const *)names);
     fail_set(f, EXIT_USAGE,
              "unknown target \"%s\"%s%s%s: expected %siubench, a URL, or the path of a .ini file",
@@ -399,12 +399,12 @@ static bool fail_unknown(const char *folder, const char *name, struct fail *f)
 
 bool target_file_load(const char *name, struct target_file *t, struct fail *f)
 {
-    char folder[PATH_MAX], path[2 * PATH_MAX];
+    char folder[PATH_MAX], path[PATH_MAX];
     size_t len = strlen(name);
     if (strchr(name, '/') || (len > 4 && strcmp(name + len - 4, ".ini") == 0))
         return load_path(name, t, f);
-    if (!find_folder(folder))
-        return fail_unknown(NULL, name, f);
-    snprintf(path, sizeof path, "%s/%s/target.ini", folder, name);
-    return access(path, R_OK) ? fail_unknown(folder, name, f) : load_path(path, t, f);
+    for (unsigned i = 0; i < PLACE_COUNT; i++)
+        if (place_path(i, folder) && find_file(folder, name, path))
+            return load_path(path, t, f);
+    return fail_unknown(name, f);
 }

@@ -116,13 +116,13 @@ static bool message_next(struct viewer *v)
 static struct span message_piece(struct viewer *v)
 {
     struct span piece = {0};
+    if (v->part == VIEWER_BEFORE && !v->before[0])
+        v->part = VIEWER_BODY;
     switch (v->part) {
     case VIEWER_BEFORE:
         v->part = VIEWER_BODY;
         piece = span_of(v->before);
-        if (piece.len)
-            break;
-        /* fall through */
+        break;
     case VIEWER_BODY:
         piece = (struct span){v->feed->log.data + v->at, v->end - v->at};
         if (piece.len > PIECE_BYTES)

@@ -229,6 +229,14 @@ static bool plan_find_max(struct load_plan *p, struct fail *f)
     return true;
 }
 
+/* A client that waits says for what. */
+static void shard_say(const struct shard *s)
+{
+    char start[CLOCK_TEXT_BYTES];
+    clock_text(s->start_at_us, start);
+    log_line("begins at %s, in %.3g s", start, (double)(s->start_at_us - clock_wall_us()) / 1e6);
+}
+
 /* What ends when the target no longer keeps up would end at another time for each client. */
 static bool plan_shard(struct load_plan *p, struct fail *f)
 {
@@ -239,6 +247,8 @@ static bool plan_shard(struct load_plan *p, struct fail *f)
         return fail_set(f, EXIT_USAGE,
                         "--shard and --start-at need a schedule that is known before: give "
                         "--rate, --stages, --clients-ramp, a whole --rps-ramp or none of them");
+    if (p->shard.start_at_us && !c->is_quiet)
+        shard_say(&p->shard);
     return true;
 }
 

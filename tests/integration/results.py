@@ -78,12 +78,26 @@ def target(name="iubench", seconds=20, top_rps=40_000, capacity_rps=30_000, **op
             "find_max": None, "series": series}
 
 
+def environment():
+    unknown = dict.fromkeys(("smt", "frequency_driver", "frequency_max_khz", "boost", "no_turbo", "idle_driver",
+                             "isolated", "nohz_full", "microcode"))
+    return {"kernel": "6.1.0", "kernel_build": None, "architecture": "x86_64", "system": "Debian", "hardware": None,
+            "cpu_model": "Some CPU", "cores": 8, "governor": None,
+            "cpu": {"topology": {"sockets": 1, "cores": 4, "threads": 8}, **unknown, "allowed": "0-7"},
+            "mitigations": {"meltdown": "Not affected", "spectre_v1": "Mitigation"}, "numa_nodes": None,
+            "memory_bytes": 8 * 2 ** 30, "huge_pages": None, "clocksource": "tsc",
+            "limits": {"nofile": 20000, "nofile_hard": 20000, "memlock_bytes": None, "nproc": None},
+            "sysctls": {"net.core.somaxconn": "4096"},
+            "cgroup": {"version": 2, "cpu_limit": None, "memory_limit_bytes": None},
+            "versions": {"iubench": "0.1.0", "revision": None, "date": "2026-11-20", "compiler": "12", "jansson": "2.14",
+                         "libraries": "", "postgres": "15", "memcached": "1.6"},
+            "pinning": {"cores": "target 0-1, client 2-3"}}
+
+
 def result(*targets, scenario="test2", status="VALID", reasons=(), **more):
     document = {"schema": "iubench-result/1", "iubench": "0.1.0", "started": "2026-11-20T17:00:00.000000Z",
             "command": ["iubench", "run", scenario], "interrupted": False,
-            "environment": {"kernel": "6.1.0", "cpu_model": "Some CPU", "cores": 8, "governor": None,
-                            "limits": {"nofile": 20000}, "versions": {"iubench": "0.1.0"},
-                            "pinning": {"cores": "target 0-1, client 2-3"}},
+            "environment": environment(),
             "scenario": {"name": scenario, "load_model": "open", "services": "managed", "store": "postgres 15",
                          "cache": "memcached 1.6",
                          "published": None, "figures": []},

