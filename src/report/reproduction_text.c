@@ -92,21 +92,22 @@ static void print_row(const struct reproduction_row *row, FILE *to)
     }
 }
 
-static void print_words(const struct reproduction_row *row, FILE *to)
+static void print_words(const struct reproduction_row *row, bool is_first, FILE *to)
 {
     char shown[1300];
     for (unsigned i = 0; i < row->contestant_count; i++)
-        if (row->contestants[i].lack[0])
+        if (is_first && row->contestants[i].lack[0])
             fprintf(to, "\n%s: %s %s\n", row->name, row->contestants[i].name,
                     log_escape(span_of(row->contestants[i].lack), shown, sizeof shown));
     if (row->note[0])
         fprintf(to, "\n%s, %s, %s: %s\n", row->name, row->metric->heading,
                 reproduction_outcomes[row->outcome],
                 log_escape(span_of(row->note), shown, sizeof shown));
-    if (row->cause[0])
+    if (is_first && row->cause[0])
         fprintf(to, "\n%s: %s\n", row->name, row->cause);
 }
 
+/* What is said of the scenario as a whole is said once. */
 static bool is_first_of_its_name(const struct reproduction *r, unsigned i)
 {
     return i == 0 || strcmp(r->rows[i].name, r->rows[i - 1].name) != 0;
@@ -118,12 +119,8 @@ void reproduction_print(const struct reproduction *r, FILE *to)
             "ratio here", "outcome");
     for (unsigned i = 0; i < r->row_count; i++)
         print_row(&r->rows[i], to);
-    for (unsigned i = 0; i < r->row_count; i++) {
-        struct reproduction_row words = r->rows[i];
-        if (!is_first_of_its_name(r, i))
-            words.cause[0] = 0;
-        print_words(&words, to);
-    }
+    for (unsigned i = 0; i < r->row_count; i++)
+        print_words(&r->rows[i], is_first_of_its_name(r, i), to);
     fprintf(to, "\n%s\n", reproduction_definition);
 }
 
