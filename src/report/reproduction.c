@@ -50,7 +50,7 @@ const char reproduction_definition[] =
     "interval, or is at most 1.5 times the measured one and at least 1/1.5 of it. Larger, smaller: "
     "the measured ratio is, by more than that. Reversed: it is below 1. Not distinguishable: the "
     "interval holds 1, or the rank test finds p >= 0.05. Not comparable: no ratio was published, "
-    "or none was measured.";
+    "none was measured, or a run is INVALID.";
 
 enum reproduction_outcome reproduction_outcome(struct interval published, double ratio,
                                                struct interval interval, double p)
@@ -196,15 +196,11 @@ static void summarise(struct reproduction_contestant *c, struct rng *rng)
 }
 
 /* Whether a contestant's numbers can make a ratio; if not the note says why. */
-static bool can_be_compared(struct reproduction_row *row, const struct reproduction_contestant *c)
+static bool has_ratio(struct reproduction_row *row, const struct reproduction_contestant *c)
 {
     char *note = row->note;
-    bool is_of_load = strncmp(row->metric->path, "footprint.", 10) != 0;
     if (c->lack[0])
         snprintf(note, sizeof row->note, "%s %s", c->name, c->lack);
-    else if (c->invalid_count && is_of_load)
-        snprintf(note, sizeof row->note, "%u of %u runs of %s are INVALID (the report says why)",
-                 c->invalid_count, c->run_count, c->name);
     else if (c->count < COMPARE_REPEATS_MIN)
         snprintf(note, sizeof row->note, "%s has %u values, and %d are needed", c->name, c->count,
                  COMPARE_REPEATS_MIN);
@@ -215,6 +211,28 @@ static bool can_be_compared(struct reproduction_row *row, const struct reproduct
     return !note[0];
 }
 
+/* What a contestant weighs is not the load's. */
+static bool is_valid(struct reproduction_row *row, const struct reproduction_contestant *c)
+{
+    if (c->invalid_count && strncmp(row->metric->path, "footprint.", 10) != 0)
+        snprintf(row->note, sizeof row->note,
+                 "%u of %u runs of %s are INVALID (the report says why)", c->invalid_count,
+                 c->run_count, c->name);
+    return !row->note[0];
+}
+
+static void compute_ratio(struct reproduction_row *row, struct rng *rng)
+{
+    const struct reproduction_contestant *first = &row->contestants[0],
+                                         *second = &row->contestants[1];
+    const struct reproduction_contestant *below = row->metric->is_more_better ? first : second,
+                                         *above = row->metric->is_more_better ? second : first;
+    row->ratio = above->median / below->median;
+    row->ratio_interval = bootstrap_ratio(below->values, below->count, above->values, above->count,
+                                          rng);
+    row->p = ranks_test(first->values, first->count, second->values, second->count).p;
+}
+
 void reproduction_judge(struct reproduction_row *row, uint32_t seed)
 {
     struct rng rng;
@@ -223,14 +241,11 @@ void reproduction_judge(struct reproduction_row *row, uint32_t seed)
     rng_seed(&rng, seed);
     for (unsigned i = 0; i < row->contestant_count; i++)
         summarise(&row->contestants[i], &rng);
-    if (row->note[0] || !can_be_compared(row, first) || !can_be_compared(row, second))
+    if (row->note[0] || !has_ratio(row, first) || !has_ratio(row, second))
         return;
-    const struct reproduction_contestant *below = row->metric->is_more_better ? first : second,
-                                         *above = row->metric->is_more_better ? second : first;
-    row->ratio = above->median / below->median;
-    row->ratio_interval = bootstrap_ratio(below->values, below->count, above->values, above->count,
-                                          &rng);
-    row->p = ranks_test(first->values, first->count, second->values, second->count).p;
+    compute_ratio(row, &rng);
+    if (!is_valid(row, first) || !is_valid(row, second))
+        return;
     row->outcome = reproduction_outcome(row->ratio_published, row->ratio, row->ratio_interval,
                                         row->p);
     if (isnan(row->ratio_published.low))

@@ -3,6 +3,7 @@ answers take 160 and 40 ms, so that the second one is about four times as fast."
 
 import json
 import os
+import subprocess
 import sys
 
 import jsonschema
@@ -117,6 +118,17 @@ def test_tables_name_every_row(done):
     assert len(lines) == 2 + 3 * 3 + 2
     assert "four times \\| as fast" in done["markdown"] and "Reproduced: " in done["markdown"]
     assert "reproduction.md" in done["shown"].splitlines()[-1]
+
+
+def test_tool_puts_the_tables_into_a_page(done, tmp_path):
+    """Twice is as once, and what stands there already stays."""
+    page, tool = tmp_path / "page.md", os.path.join(ROOT, "tools", "reproduction")
+    page.write_text("# Page\n")
+    for _ in range(2):
+        subprocess.run([tool, done["out"] / "reproduction.md", page], check=True)
+    text = page.read_text()
+    assert text.startswith("# Page\n\n## Measured\n") and text.count("| both | requests/s |") == 1
+    assert "report.html)" not in text
 
 
 @pytest.mark.parametrize("words, message", [

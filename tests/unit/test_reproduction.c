@@ -108,7 +108,8 @@ static void test_judge(void **state)
     reproduction_free(&r);
 }
 
-/* Too few values, a value of 0, an INVALID run, somebody skipped: no ratio, and the note says why. */
+/* Too few values, a value of 0, somebody skipped: no ratio; an INVALID run: no claim. The note
+ * says why. */
 static void test_judge_without_ratio(void **state)
 {
     (void)state;
@@ -127,6 +128,8 @@ static void test_judge_without_ratio(void **state)
     row->contestants[1].invalid_count = 2;
     reproduction_judge(row, 1);
     assert_non_null(strstr(row->note, "2 of 4 runs of fast are INVALID"));
+    assert_float_equal(row->ratio, 1, 1e-9); /* shown, and no claim */
+    assert_int_equal(row->outcome, REPRODUCTION_INCOMPARABLE);
 
     row = add_row(&r, "rps", some, some, 4);
     snprintf(row->contestants[0].lack, sizeof row->contestants[0].lack, "was skipped: needs go");
