@@ -118,6 +118,8 @@ $(B)/%.o: %.c $(B)/gen/flags | $(B)/gen/version.h $(B)/gen/scenario_files.inc
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(PART_FLAGS) $(SAN_FLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJECTS): PART_FLAGS = $(LTO)
+# What runs once, or once a second, is better small.
+$(filter $(foreach f,cli commands lab live report,$(B)/src/$f/%),$(OBJECTS)): PART_FLAGS = $(LTO) -Os
 
 # Files are embedded by .incbin, which -MMD cannot see: every file that the source names in quotes is
 # a prerequisite.

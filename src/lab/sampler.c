@@ -31,6 +31,7 @@ struct source {
     struct proc_use of_threads; /* those */
     const struct proc_use *use; /* either's, as of the last reading */
     bool is_there;              /* then */
+    uint64_t read_ns, row_ns;   /* when that was; when it was for the row's begin */
     double rss_bytes, pss_bytes, fds;
     uint64_t cpu_ns;            /* then */
     struct proc_use use_at_row; /* when the row began */
@@ -48,7 +49,7 @@ struct sampler {
     struct load_second *answer; /* the lab's columns, while somebody waits for them */
 
     /* the thread's own */
-    uint64_t row_ns, reading_ns; /* when they began; the last one was made */
+    uint64_t reading_ns; /* when the last one was begun */
     unsigned readings;
     struct proc_threads threads; /* of this process */
     struct source sources[PARTY_COUNT];
@@ -357,7 +358,7 @@ static void spread_add(struct spread *s, double value)
 }
 
 /* Over a moment, between a reading that was due and one for the row, nothing can be told. */
-static void spread_reading(struct sampler *s, struct source *source, uint64_t length_ns)
+static void spread_reading(const struct sampler *s, struct source *source, uint64_t length_ns)
 {
     double used_ns = (double)(source->use->cpu_ns - source->cpu_ns);
     source->cpu_ns = source->use->cpu_ns;
@@ -367,19 +368,24 @@ static void spread_reading(struct sampler *s, struct source *source, uint64_t le
     spread_add(&source->rss, source->rss_bytes);
 }
 
+/* Each at its own time: on a busy machine they may be far apart. */
 static void read_all(struct sampler *s, uint64_t now_ns)
 {
-    uint64_t length_ns = s->reading_ns ? now_ns - s->reading_ns : 0;
+    uint64_t length_ns[PARTY_COUNT];
     read_threads(s);
+    uint64_t threads_ns = clock_ns();
     for (unsigned i = 0; i < PARTY_COUNT; i++) {
         struct source *source = &s->sources[i];
         if (source->tree)
             source->use = tree_read(source->tree);
+        uint64_t read_ns = source->tree ? clock_ns() : threads_ns;
+        length_ns[i] = source->read_ns ? read_ns - source->read_ns : 0;
+        source->read_ns = read_ns;
         source->is_there = source->use->threads;
     }
     read_memories(s, now_ns);
     for (unsigned i = 0; i < PARTY_COUNT; i++)
-        spread_reading(s, &s->sources[i], length_ns);
+        spread_reading(s, &s->sources[i], length_ns[i]);
     s->reading_ns = now_ns;
     s->readings++;
 }
@@ -404,9 +410,9 @@ static void fill_group(const struct source *source, struct usage_party *p)
     p->throttled_ms = (double)(now->throttled_ns - before->throttled_ns) / (double)NS_PER_MS;
 }
 
-static void fill_party(struct source *source, uint64_t length_ns, struct usage_party *p,
-                       float *cores)
+static void fill_party(const struct source *source, struct usage_party *p, float *cores)
 {
+    uint64_t length_ns = source->read_ns > source->row_ns ? source->read_ns - source->row_ns : 1;
     const struct proc_use *now = source->use, *before = &source->use_at_row;
     p->is_there = true;
     p->cpu_ns = now->cpu_ns - before->cpu_ns;
@@ -478,7 +484,6 @@ static void fill_storage(struct sampler *s, struct load_second *row)
 
 static void row_fill(struct sampler *s, struct load_second *row)
 {
-    uint64_t length_ns = s->reading_ns - s->row_ns;
     struct usage *u = row->usage = usage_new(s->core_count);
     u->readings = s->readings;
     for (unsigned i = 0; i < PARTY_COUNT; i++) {
@@ -486,7 +491,7 @@ static void row_fill(struct sampler *s, struct load_second *row)
         if (!source->is_there)
             continue;
         cgroup_refresh(&source->group);
-        fill_party(source, length_ns ? length_ns : 1, &u->parties[i], usage_cores(u, i));
+        fill_party(source, &u->parties[i], usage_cores(u, i));
     }
     if (host_read("", s->cores, s->core_count))
         fill_host(s, u);
@@ -496,7 +501,6 @@ static void row_fill(struct sampler *s, struct load_second *row)
 
 static void row_begin(struct sampler *s)
 {
-    s->row_ns = s->reading_ns;
     s->readings = 0;
     memcpy(s->cores_at_row, s->cores, s->core_count * sizeof *s->cores);
     for (unsigned i = 0; i < PARTY_COUNT; i++) {
@@ -505,6 +509,7 @@ static void row_begin(struct sampler *s)
         memcpy(core_ns, source->use->core_ns, s->core_count * sizeof *core_ns);
         source->use_at_row = *source->use;
         source->use_at_row.core_ns = core_ns;
+        source->row_ns = source->read_ns;
         source->group_at_row = source->group;
         source->cpu_pct = source->rss = (struct spread){0};
     }
