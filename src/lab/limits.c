@@ -92,7 +92,14 @@ static bool limit_memory(const struct limits *l, const char *folder, unsigned ve
     if (l->memory_bytes == UINT64_MAX)
         return true;
     snprintf(text, sizeof text, "%" PRIu64, l->memory_bytes);
-    return write_to(folder, version == 2 ? "memory.max" : "memory.limit_in_bytes", text, f);
+    if (!write_to(folder, version == 2 ? "memory.max" : "memory.limit_in_bytes", text, f))
+        return false;
+    /* a pod does not swap; a kernel without accounting of swap has no such file */
+    if (version == 2)
+        (void)!write_to(folder, "memory.swap.max", "0", NULL);
+    else
+        (void)!write_to(folder, "memory.memsw.limit_in_bytes", text, NULL);
+    return true;
 }
 
 static bool make_group(struct limits *l, int i, const struct cgroup_controller *c, struct fail *f)

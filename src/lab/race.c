@@ -346,15 +346,30 @@ static bool end_verify(struct turn *t, struct fail *f)
 
 /* --- the whole --- */
 
+static void race_free_result(struct race *r)
+{
+    if (r->has_result)
+        load_result_free(&r->load);
+    r->has_result = false;
+}
+
 /* What a target that died showed before is no result. */
 static bool has_lived(struct turn *t)
 {
     if (t->is_dead && t->race->has_result) {
         fail_prefix(&t->race->why, "in second %u of the load", t->race->load.second_count);
-        load_result_free(&t->race->load);
-        t->race->has_result = false;
+        race_free_result(t->race);
     }
     return !t->is_dead;
+}
+
+/* Nor is it one to have been stopped before the first request. */
+static bool has_begun(struct turn *t)
+{
+    bool is_empty = t->venue->is_interrupted && t->race->has_result && !t->race->load.counts.sent;
+    if (is_empty)
+        race_free_result(t->race);
+    return !is_empty;
 }
 
 void race_run(struct race *r, struct venue *s)
@@ -362,8 +377,10 @@ void race_run(struct race *r, struct venue *s)
     struct turn t = {.race = r, .venue = s};
     struct fail *f = &r->why, later;
     bool is_good = start(&t, f) && weigh(&t) && check(&t, f) && venue_clear(s, f) &&
-                   warm_up(&t, f) && begin_verify(&t, f) && load(&t, f) && end_verify(&t, f);
-    is_good &= has_lived(&t);
+                   warm_up(&t, f) && !should_stop(&t) && begin_verify(&t, f) && load(&t, f) &&
+                   end_verify(&t, f);
+    (void)should_stop(&t); /* it may have died since that was last asked */
+    is_good &= has_lived(&t) & has_begun(&t);
     if (t.is_verified)
         verify_close(&t.verify);
     if (t.target)
@@ -375,8 +392,6 @@ void race_run(struct race *r, struct venue *s)
 
 void race_free(struct race *r)
 {
-    if (r->has_result)
-        load_result_free(&r->load);
-    r->has_result = false;
+    race_free_result(r);
     json_decref(r->check);
 }

@@ -93,6 +93,12 @@ static bool read_entrants(struct lab *l, struct fail *f)
         l->entrant_count++;
         if (!entrant_read(&l->entrants[i], words.items[i], f))
             return fail_prefix(f, "--target");
+        for (size_t j = 0; j < i; j++) /* else they would pass for repeats of one */
+            if (!strcmp(l->entrants[j].name, l->entrants[i].name))
+                return fail_set(f, EXIT_USAGE,
+                                "--target: two targets are called %s: expected a name of its own "
+                                "for each; --repeat N races one several times",
+                                l->entrants[i].name);
     }
     settle(l);
     return true;
@@ -154,10 +160,12 @@ static bool start_live(struct lab *l, struct fail *f)
 
 /* --- what goes wrong with one of them --- */
 
-/* Where there is but one, its failure is the run's; and so is a wrong option, which all would meet. */
-static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, struct fail *why)
+/* Where there is but one, and it has no result, its failure is the run's; and so is a wrong option,
+ * which all would meet. */
+static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, bool has_result,
+                         struct fail *why)
 {
-    if (l->most == 1 || why->exit == EXIT_USAGE) {
+    if ((l->most == 1 && !has_result) || why->exit == EXIT_USAGE) {
         if (e->kind != ENTRANT_OWN)
             fail_prefix(why, "%s", e->name);
         return false;
@@ -198,7 +206,7 @@ static bool set_up(struct lab *l, struct fail *f)
     for (unsigned i = 0; i < l->entrant_count; i++) {
         struct entrant *e = &l->entrants[i];
         e->is_out = !race_set_up(e, &l->venue, f);
-        if (e->is_out && (l->venue.is_interrupted || !keep_failure(l, e, 0, f)))
+        if (e->is_out && (l->venue.is_interrupted || !keep_failure(l, e, 0, false, f)))
             return false;
     }
     return true;
@@ -226,7 +234,7 @@ static bool race_one(struct lab *l, struct entrant *e, unsigned repeat, struct f
     if (!r->has_failed || l->venue.is_interrupted)
         return true;
     e->is_out = true; /* it would fail again, after as long a wait */
-    bool is_kept = keep_failure(l, e, repeat, &r->why);
+    bool is_kept = keep_failure(l, e, repeat, r->has_result, &r->why);
     if (!is_kept)
         *f = r->why;
     return is_kept;

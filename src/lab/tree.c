@@ -87,8 +87,8 @@ static bool add_listed_children(struct tree *t, unsigned parent)
             continue;
         for (char *at = text, *end; *at; at = end) {
             pid_t pid = (pid_t)strtol(at, &end, 10);
-            if (end == at)
-                break;
+            if (end == at || *end != ' ')
+                break; /* the end, or a number that is cut there */
             tree_add(t, pid);
         }
     }

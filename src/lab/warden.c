@@ -24,6 +24,7 @@
 #define STOP_WAIT_NS  (5 * NS_PER_S)
 #define GRACE_WAIT_NS NS_PER_S /* for workers to follow their parent */
 #define POLL_NS       (20 * NS_PER_MS)
+#define KILLS_MAX     250 /* of what is left, one each POLL_NS at least */
 
 static struct {
     int fd, signals;
@@ -214,8 +215,8 @@ static void stop(struct warden_report *r)
     }
     if (!await(reap, GRACE_WAIT_NS)) {
         kill_children(r->left);
-        while (!await(reap, POLL_NS))
-            kill_children(NULL);
+        for (unsigned i = 0; i < KILLS_MAX && !await(reap, POLL_NS); i++)
+            kill_children(NULL); /* one of another user would live on */
     }
     r->kind = WARDEN_STOPPED;
     r->status = w.status;

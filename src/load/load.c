@@ -24,6 +24,7 @@ const char *const load_error_names[LOAD_ERROR_COUNT] = {
 };
 
 static const uint64_t CONNECT_WAIT_MAX_NS = 3 * NS_PER_S; /* before the start */
+static const uint64_t BEGIN_AHEAD_NS = 600 * NS_PER_MS;   /* for what the watcher does first */
 static const uint64_t START_AHEAD_NS = 2 * NS_PER_MS;     /* so that all threads begin together */
 static const uint64_t CONNECT_AHEAD_NS = 5 * NS_PER_S;    /* of a start that was agreed upon */
 static const uint64_t ASK_STOP_NS = 20 * NS_PER_MS;
@@ -115,16 +116,27 @@ static void await_connecting(struct run *r)
         run_sleep(r, until_ns);
 }
 
-/* At the time agreed upon, or as soon as the connections are open. */
+/* False: the run is to stop. */
+static bool sleep_until(struct run *r, uint64_t until_ns)
+{
+    bool is_stopped = false;
+    while (clock_ns() < until_ns && !(is_stopped = is_stop_wanted(r)))
+        run_sleep(r, until_ns);
+    return !is_stopped;
+}
+
+/* At the time agreed upon, or as soon as the connections are open. What the watcher has to do first may
+ * take a while, and comes before that. */
 static bool choose_start(struct run *r, struct fail *f)
 {
     uint64_t agreed_ns = 0;
     if (r->plan->shard.start_at_us && !shard_start_ns(&r->plan->shard, &agreed_ns, f))
         return false;
-    bool is_stopped = false;
-    while (clock_ns() + START_AHEAD_NS < agreed_ns && !(is_stopped = is_stop_wanted(r)))
-        run_sleep(r, agreed_ns - START_AHEAD_NS);
-    bool is_agreed = agreed_ns && !is_stopped;
+    const uint64_t ahead_ns = START_AHEAD_NS + BEGIN_AHEAD_NS;
+    bool is_agreed = agreed_ns && sleep_until(r, agreed_ns > ahead_ns ? agreed_ns - ahead_ns : 0);
+    if (r->watch && r->watch->begin)
+        r->watch->begin(r->watch->arg);
+    is_agreed = is_agreed && sleep_until(r, agreed_ns - START_AHEAD_NS);
     r->start_ns = is_agreed ? agreed_ns : clock_ns() + START_AHEAD_NS;
     r->started_us = is_agreed ? r->plan->shard.start_at_us
                               : clock_wall_us() + (int64_t)(START_AHEAD_NS / NS_PER_US);
@@ -146,8 +158,6 @@ static bool run_go(struct run *r, struct fail *f)
         return false;
     if (!steal_read(client_cpus(r), &r->steal_start))
         r->steal_start = (struct steal){0};
-    if (r->watch && r->watch->begin)
-        r->watch->begin(r->watch->arg);
     r->row_ns = r->start_ns;
     r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
                                                         : r->start_ns + r->plan->window_ns;

@@ -214,6 +214,11 @@ static bool add_run(struct comparison *c, const struct compare_input *in, size_t
         side->document = in->root;
         side->first = target;
     }
+    bool is_last = index + 1 == json_array_size(in->targets.value);
+    if (is_last && json_is_true(json_object_get(in->root.value, "interrupted"))) {
+        side->suspect_runs++;
+        text_addf(&side->reasons, "SUSPECT, run %u: it was interrupted\n", side->runs);
+    }
     hist_merge(side->latency, latency);
     for (unsigned i = 0; i < COMPARE_METRIC_COUNT; i++) {
         struct compare_figure *figure = &side->figures[i];

@@ -107,9 +107,12 @@ static int by_index(const void *a, const void *b)
 static bool check_parts(struct merge *m, struct fail *f)
 {
     for (unsigned i = 1; i < m->part_count; i++)
-        if (!part_agrees(&m->parts[0], &m->parts[i], f) ||
-            !part_is_simultaneous(&m->parts[0], &m->parts[i], f))
+        if (!part_agrees(&m->parts[0], &m->parts[i], f))
             return false;
+    for (unsigned i = 1; i < m->part_count; i++)
+        for (unsigned j = 0; j < i; j++)
+            if (!part_is_simultaneous(&m->parts[j], &m->parts[i], f))
+                return false;
     qsort(m->parts, m->part_count, sizeof *m->parts, by_index);
     for (unsigned i = 1; i < m->part_count; i++)
         if (m->parts[i].index == m->parts[i - 1].index)
