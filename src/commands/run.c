@@ -188,7 +188,9 @@ const struct command command_run = {
     .details =
         "SCENARIO is test1, test2, fib, fetch-external; the same by the published methods, "
         "test1-closed, test2-closed, fib-ab, fetch-external-ab; rps-table, techempower-json, "
-        "techempower-plaintext; all of them (all); or the path FILE of a scenario file.\n"
+        "techempower-plaintext; footprint, fault-overload, and why-orm, why-idle-connections, "
+        "why-timeout, why-open-loop, why-closed-loop (docs/REPRODUCTION.md); all of them (all); or "
+        "the path FILE of a scenario file.\n"
         "\n"
         "Target, upstream and client run in this process on cores of their own; PostgreSQL and "
         "memcached\n"

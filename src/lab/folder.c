@@ -34,8 +34,11 @@ bool folder_make(const char *folder, struct fail *f)
             continue;
         snprintf(part, sizeof part, "%.*s", (int)(at - folder + 1), folder);
         if (mkdir(part, 0777) && errno != EEXIST)
-            return fail_set(f, EXIT_FAILED, "the folder %s for results cannot be made: %s",
+            return fail_set(f, EXIT_USAGE, "the folder %s for results cannot be made: %s",
                             log_escape(span_of(part), shown, sizeof shown), strerror(errno));
     }
-    return true;
+    snprintf(part, sizeof part, "%s/.", folder); /* ENOTDIR if it is a file */
+    return access(part, W_OK) == 0 ||
+           fail_set(f, EXIT_USAGE, "results cannot be written to %s: %s; expected a folder",
+                    log_escape(span_of(folder), shown, sizeof shown), strerror(errno));
 }

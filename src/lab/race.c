@@ -380,7 +380,8 @@ void race_run(struct race *r, struct venue *s)
                    warm_up(&t, f) && !should_stop(&t) && begin_verify(&t, f) && load(&t, f) &&
                    end_verify(&t, f);
     (void)should_stop(&t); /* it may have died since that was last asked */
-    is_good &= has_lived(&t) & has_begun(&t);
+    is_good &= has_lived(&t);
+    is_good &= has_begun(&t);
     if (t.is_verified)
         verify_close(&t.verify);
     if (t.target)

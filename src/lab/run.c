@@ -334,7 +334,7 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
         result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
     print_rest(l);
     *exit_code = judge(l);
-    bool is_left = folder_make(l->venue.folder, f) && result_write(&result, path, f);
+    bool is_left = result_write(&result, path, f);
     if (is_left)
         printf("\nResult: %s\n", path);
     is_left = is_left && leave_report(l, &result, f);

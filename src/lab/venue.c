@@ -180,11 +180,13 @@ bool venue_open(struct venue *s, const struct scenario *scenario, const struct r
     *s = (struct venue){.scenario = scenario, .config = config};
     struct needs n = needs_of(s, entrants, count);
     folder_choose(config->out, scenario->name, s->folder);
-    if (!choose_cores(s, f) || !choose_services(s, &n, f) || !make_shape(s, f))
+    s->is_folder_new = access(s->folder, F_OK) != 0;
+    if (!folder_make(s->folder, f) || !choose_cores(s, f) || !choose_services(s, &n, f) ||
+        !make_shape(s, f))
         return false;
     if (n.files || s->shape.is_set) {
         s->contestants = contestants_open(f);
-        if (!s->contestants || !folder_make(s->folder, f))
+        if (!s->contestants)
             return false;
     }
     return start_services(s, &n, f) && make_tables(s, &n, f) && start_upstream(s, &n, f);
@@ -251,4 +253,6 @@ void venue_close(struct venue *s)
     if (s->has_services)
         services_stop(&s->services);
     limits_remove(&s->limits);
+    if (s->is_folder_new)
+        (void)!rmdir(s->folder); /* where nothing was left in it */
 }

@@ -31,7 +31,8 @@ struct venue {
     struct upstream *upstream;
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct contestants *contestants; /* NULL: none is started by a file */
-    char folder[FOLDER_BYTES];       /* of the results; exists when there are contestants */
+    char folder[FOLDER_BYTES];       /* of the results; exists while the venue is open */
+    bool is_folder_new;              /* made for this run */
     struct shape shape;
     struct limits limits; /* the group for it */
     struct live *live;    /* the run's; NULL: nobody watches */

@@ -46,6 +46,13 @@ static enum shade verdict_shade(const struct load_result *r)
     return r->verdict == LOAD_VALID ? GOOD : r->verdict == LOAD_SUSPECT ? WARN : BAD;
 }
 
+/* "-" where nothing was recorded. */
+static const char *shown_percentile(const struct hist *h, double percent,
+                                    char out[UNITS_TEXT_BYTES])
+{
+    return h->count ? units_latency_text(hist_percentile(h, percent), out) : "-";
+}
+
 /* --- the first line --- */
 
 static void print_headline(const struct page *p, const struct load_result *r)
@@ -57,8 +64,8 @@ static void print_headline(const struct page *p, const struct load_result *r)
     if (!isnan(r->held_rps) && r->held_rps > 0)
         fprintf(p->to, " (held %s/s)", shown_rate(r->held_rps, held));
     fprintf(p->to, ", p50 %s, p99 %s, availability %s%s%s\n",
-            units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
-            units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
+            shown_percentile(r->quoted_latency, 50, p50),
+            shown_percentile(r->quoted_latency, 99, p99),
             shown_share(load_availability(r, &r->counts), available),
             r->held_rps > 0 ? " of the whole" : "", r->is_interrupted ? ", interrupted" : "");
 }
@@ -339,8 +346,8 @@ static void print_row(const struct page *p, const struct result_target *t)
     if (!isnan(cpu_us))
         snprintf(cpu, sizeof cpu, "%.2f us", cpu_us);
     fprintf(p->to, "%-20s%12s%11s%11s%13s%12s  %s%s%s\n", t->name, shown_rate(r->quoted_rps, rps),
-            units_latency_text(hist_percentile(r->quoted_latency, 50), p50),
-            units_latency_text(hist_percentile(r->quoted_latency, 99), p99),
+            shown_percentile(r->quoted_latency, 50, p50),
+            shown_percentile(r->quoted_latency, 99, p99),
             shown_share(load_availability(r, &r->counts), available), cpu,
             begin(p, verdict_shade(r)), verdict_names[r->verdict], end(p));
 }

@@ -483,6 +483,7 @@ def on_terminal(words, act=lambda child: None, environment=None, size=(24, 80)):
     def own_terminal():
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
