@@ -211,6 +211,9 @@ $(SIMULATIONS): $(FAKE_RING)
 $(SIMULATIONS): override LDFLAGS += $(foreach f,close shutdown sock_open sock_forget clock_ns \
 	clock_wall_us log_line,-Wl,--wrap=$f)
 
+# Asking whether a process has ended, whose answer may be old as soon as it is given.
+$(B)/tests/integration/test_services: override LDFLAGS += -Wl,--wrap=waitid
+
 $(B)/libtests.a: $(TEST_LIB)
 	@mkdir -p $(@D) && rm -f $@
 	@$(AR) rcs $@ $^

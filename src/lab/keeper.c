@@ -177,15 +177,21 @@ static bool fail_with_log(const char *what, const char *why, const char *log)
                     shown);
 }
 
+/* It is not reaped, so that its number stays its own. */
+static bool has_ended(pid_t pid)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
+}
+
 /* Waits until `is_ready` says so or the child ends. False also when the main process has gone. */
 static bool await(const char *what, const char *log, pid_t pid, bool (*is_ready)(pid_t pid))
 {
     struct pollfd main_process = {.fd = k.fd, .events = POLLIN};
     uint64_t deadline = clock_ns() + START_WAIT_NS;
-    int status;
     while (!is_ready(pid)) {
-        if (waitpid(pid, &status, WNOHANG) == pid)
-            return fail_with_log(what, "ended while it was starting", log);
+        if (has_ended(pid)) /* which may be what `is_ready` waits for */
+            return is_ready(pid) || fail_with_log(what, "ended while it was starting", log);
         if (clock_ns() > deadline)
             return fail_with_log(what, "did not answer within 90 s", log);
         if (poll(&main_process, 1, POLL_MS) > 0)
@@ -240,12 +246,6 @@ static bool memcached_answers(pid_t pid)
                     read(fd, answer, sizeof answer - 1) > 0 && strncmp(answer, "VERSION", 7) == 0;
     close(fd);
     return is_there;
-}
-
-static bool has_ended(pid_t pid)
-{
-    siginfo_t info = {0};
-    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
 }
 
 static bool write_conf(void)
