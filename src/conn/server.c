@@ -603,6 +603,18 @@ void server_reply_error(struct server_conn *c, unsigned status, struct span fiel
                                            .body = {body, len}});
 }
 
+void server_reply_text(struct server_conn *c, struct span type, struct span fields,
+                       struct text *body)
+{
+    if (body->is_cut)
+        server_reply_error(c, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
+    else
+        server_reply(c,
+                     &(struct server_reply){
+                         .status = 200, .type = type, .fields = fields, .body = text_span(body)});
+    text_free(body);
+}
+
 static void count_reply(struct server *s, unsigned status)
 {
     COUNT(s, replies, 1);

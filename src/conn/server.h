@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "conn/share.h"
 #include "http/http.h"
 #include "net/loop.h"
@@ -64,6 +65,10 @@ void server_stream_end(struct server_conn *conn, bool is_whole);
  * server_reply. */
 void server_reply_error(struct server_conn *conn, unsigned status, struct span fields,
                         const char *text);
+
+/* 200 with a text that was built with `may_fail` and is freed here; 503 if memory ran out over it. */
+void server_reply_text(struct server_conn *conn, struct span type, struct span fields,
+                       struct text *body);
 
 /* Asks to be told, once, if the client goes away before the reply. The reply is still due, and may be
  * given from within `abandoned`. NULL takes it back. */

@@ -271,14 +271,8 @@ static void reply_page(struct live *l, const struct server_request *r)
     text_add(&page, page_before_data());
     text_add(&page, SPAN("null"));
     text_add(&page, page_after_data());
-    if (page.is_cut)
-        server_reply_error(r->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
-    else
-        server_reply(r->conn, &(struct server_reply){.status = 200,
-                                                     .type = SPAN("text/html; charset=utf-8"),
-                                                     .fields = SPAN("Cache-Control: no-store\r\n"),
-                                                     .body = text_span(&page)});
-    text_free(&page);
+    server_reply_text(r->conn, SPAN("text/html; charset=utf-8"),
+                      SPAN("Cache-Control: no-store\r\n"), &page);
 }
 
 static void reply_events(struct live *l, const struct server_request *r)
@@ -295,13 +289,7 @@ static void reply_metrics(struct live *l, const struct server_request *r)
 {
     struct text page = {.may_fail = true};
     metrics_write(&l->metrics, &page);
-    if (page.is_cut)
-        server_reply_error(r->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
-    else
-        server_reply(r->conn, &(struct server_reply){.status = 200,
-                                                     .type = SPAN(PROMETHEUS_TYPE),
-                                                     .body = text_span(&page)});
-    text_free(&page);
+    server_reply_text(r->conn, SPAN(PROMETHEUS_TYPE), SPAN(""), &page);
 }
 
 static void reply_health(struct live *l, const struct server_request *r)

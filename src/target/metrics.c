@@ -220,11 +220,5 @@ void endpoint_metrics(struct target_worker *w, const struct server_request *r)
     put_storage(w->target, &page);
     pthread_mutex_unlock(&w->target->lock);
     put_others(w->target, &page);
-    if (page.is_cut)
-        server_reply_error(r->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
-    else
-        server_reply(r->conn, &(struct server_reply){.status = 200,
-                                                     .type = SPAN(PROMETHEUS_TYPE),
-                                                     .body = text_span(&page)});
-    text_free(&page);
+    server_reply_text(r->conn, SPAN(PROMETHEUS_TYPE), SPAN(""), &page);
 }
