@@ -166,3 +166,13 @@ bool ini_read_file(const char *path, const char *what, const struct ini_reader *
         fclose(file);
     return is_read;
 }
+
+bool ini_set_text(char *field, size_t room, const char *value, struct fail *f)
+{
+    size_t len = strlen(value);
+    if (len >= room)
+        return fail_set(f, EXIT_USAGE, "the text has %zu bytes: expected at most %zu", len,
+                        room - 1);
+    memcpy(field, value, len + 1);
+    return true;
+}

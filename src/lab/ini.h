@@ -34,4 +34,7 @@ bool ini_read(const char *where, struct span text, const struct ini_reader *read
 bool ini_read_file(const char *path, const char *what, const struct ini_reader *reader,
                    struct fail *f) MUST_USE;
 
+/* Copies a value into a field of `room` bytes; EXIT_USAGE if it is too long for that. */
+bool ini_set_text(char *field, size_t room, const char *value, struct fail *f) MUST_USE;
+
 #endif

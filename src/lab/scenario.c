@@ -30,16 +30,6 @@ struct section {
     const struct own_key *own;
 };
 
-static bool set_text(char *field, size_t room, const char *value, struct fail *f)
-{
-    size_t len = strlen(value);
-    if (len >= room)
-        return fail_set(f, EXIT_USAGE, "the text has %zu bytes: expected at most %zu", len,
-                        room - 1);
-    memcpy(field, value, len + 1);
-    return true;
-}
-
 static bool set_name(struct scenario *s, const char *value, struct fail *f)
 {
     char shown[SHOWN_BYTES];
@@ -50,22 +40,22 @@ static bool set_name(struct scenario *s, const char *value, struct fail *f)
             "\"%s\" is not a name: expected letters, digits, - and _, since results are "
             "filed under it",
             log_escape(span_of(value), shown, sizeof shown));
-    return set_text(s->name, sizeof s->name, value, f);
+    return ini_set_text(s->name, sizeof s->name, value, f);
 }
 
 static bool set_summary(struct scenario *s, const char *value, struct fail *f)
 {
-    return set_text(s->summary, sizeof s->summary, value, f);
+    return ini_set_text(s->summary, sizeof s->summary, value, f);
 }
 
 static bool set_published(struct scenario *s, const char *value, struct fail *f)
 {
-    return set_text(s->published, sizeof s->published, value, f);
+    return ini_set_text(s->published, sizeof s->published, value, f);
 }
 
 static bool set_cause(struct scenario *s, const char *value, struct fail *f)
 {
-    return set_text(s->cause, sizeof s->cause, value, f);
+    return ini_set_text(s->cause, sizeof s->cause, value, f);
 }
 
 static const struct reproduction_metric *find_metric(const char *name, struct fail *f)
@@ -120,7 +110,7 @@ static bool add_contestant(struct scenario *s, const char *name, struct fail *f)
         if (strcmp(s->contestants[i], name) == 0)
             return fail_set(f, EXIT_USAGE, "%s is named twice", name);
     char *to = s->contestants[s->contestant_count++];
-    return set_text(to, sizeof s->contestants[0], name, f);
+    return ini_set_text(to, sizeof s->contestants[0], name, f);
 }
 
 /* What stands between commas, one by one. */
@@ -203,7 +193,7 @@ static bool set_path(struct scenario *s, const char *value, struct fail *f)
     if (*value != '/' || strpbrk(value, " \t#"))
         return fail_set(f, EXIT_USAGE, "\"%s\" is not a path: expected one such as /api/devices",
                         log_escape(span_of(value), shown, sizeof shown));
-    return set_text(s->path, sizeof s->path, value, f);
+    return ini_set_text(s->path, sizeof s->path, value, f);
 }
 
 static bool set_service(struct scenario *s, struct span word, struct fail *f)

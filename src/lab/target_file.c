@@ -192,21 +192,12 @@ static const char *const key_names[] = {
     "name",   "summary", "needs",      "mend",  "setup",         "command",     "directory",
     "health", "env",     "deviations", "files", "start-timeout", "stop-signal", NULL};
 
-static bool set_text(char *field, size_t room, const char *value, struct fail *f)
-{
-    size_t len = strlen(value);
-    if (len >= room)
-        return fail_set(f, EXIT_USAGE, "the text has %zu bytes: expected at most %zu", len,
-                        room - 1);
-    memcpy(field, value, len + 1);
-    return true;
-}
-
 static bool set_env(struct target_file *t, const char *value, struct fail *f)
 {
     if (t->env_count == TARGET_FILE_ENV_MOST)
         return fail_set(f, EXIT_USAGE, "a target has at most %d of them", TARGET_FILE_ENV_MOST);
-    return is_entry(value, f) && set_text(t->env[t->env_count++], TARGET_FILE_TEXT_BYTES, value, f);
+    return is_entry(value, f) &&
+           ini_set_text(t->env[t->env_count++], TARGET_FILE_TEXT_BYTES, value, f);
 }
 
 static bool set_signal(struct target_file *t, const char *value, struct fail *f)
@@ -244,7 +235,7 @@ static bool set_value(struct target_file *t, const struct ini_key *k, struct fai
     for (const struct text_key *key = text_keys; key < text_keys + TEXT_KEY_COUNT; key++)
         if (strcmp(key->name, k->name) == 0)
             return (!key->is_good || key->is_good(k->value, f)) &&
-                   set_text((char *)t + key->at, key->room, k->value, f);
+                   ini_set_text((char *)t + key->at, key->room, k->value, f);
     return false;
 }
 
@@ -303,7 +294,8 @@ static bool settle_directory(const char *where, struct target_file *t, struct fa
                              slash ? where : ".", *t->directory ? t->directory : ".");
     if (len < 0 || (size_t)len >= sizeof joined)
         return fail_set(f, EXIT_USAGE, "directory: the path is too long");
-    return set_text(t->directory, sizeof t->directory, realpath(joined, real) ? real : joined, f);
+    return ini_set_text(t->directory, sizeof t->directory, realpath(joined, real) ? real : joined,
+                        f);
 }
 
 static bool complete(const char *where, struct target_file *t, struct fail *f)
