@@ -149,24 +149,37 @@ static void copy_bare(const char *text, char *out, size_t room)
     out[len] = 0;
 }
 
-bool expect_parse(const char *text, struct expectations *e, struct fail *f)
+bool expect_each(const char *text, bool (*take)(void *arg, const char *one, struct fail *f),
+                 void *arg, struct fail *f)
 {
     char bare[1024], *next = bare;
-    *e = (struct expectations){0};
     copy_bare(text, bare, sizeof bare);
     while (next) {
         char *one = next, *comma = strchr(one, ',');
         next = comma ? comma + 1 : NULL;
         if (comma)
             *comma = 0;
-        if (e->count == EXPECTATIONS_MAX)
-            return fail_set(f, EXIT_USAGE, "more than %d expectations are too many",
-                            EXPECTATIONS_MAX);
-        if (!read_one(one, &e->items[e->count], f))
+        if (!take(arg, one, f))
             return false;
-        e->count++;
     }
     return true;
+}
+
+static bool take_one(void *arg, const char *one, struct fail *f)
+{
+    struct expectations *e = arg;
+    if (e->count == EXPECTATIONS_MAX)
+        return fail_set(f, EXIT_USAGE, "more than %d expectations are too many", EXPECTATIONS_MAX);
+    if (!read_one(one, &e->items[e->count], f))
+        return false;
+    e->count++;
+    return true;
+}
+
+bool expect_parse(const char *text, struct expectations *e, struct fail *f)
+{
+    *e = (struct expectations){0};
+    return expect_each(text, take_one, e, f);
 }
 
 /* --- judging --- */

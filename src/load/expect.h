@@ -48,6 +48,11 @@ struct expectations {
     unsigned count;
 };
 
+/* Gives each part of `text` between commas to `take`, without blanks and escaped so that it can be
+ * shown; ends with false at the first that is refused. */
+bool expect_each(const char *text, bool (*take)(void *arg, const char *one, struct fail *f),
+                 void *arg, struct fail *f) MUST_USE;
+
 /* Reads the whole of `text`; the message does not name the option. */
 bool expect_parse(const char *text, struct expectations *e, struct fail *f) MUST_USE;
 

@@ -68,31 +68,20 @@ static bool read_change(const char *at, struct compare_bound *b, struct fail *f)
                     compare_metrics[b->metric].name, at);
 }
 
+static bool take_bound(void *arg, const char *one, struct fail *f)
+{
+    struct compare_bounds *b = arg;
+    if (b->count == COMPARE_BOUNDS_MAX)
+        return fail_set(f, EXIT_USAGE, "more than %d thresholds are too many", COMPARE_BOUNDS_MAX);
+    struct compare_bound *bound = &b->items[b->count++];
+    return read_metric(&one, bound, f) && read_relation(&one, bound, f) &&
+           read_change(one, bound, f);
+}
+
 bool compare_bounds_parse(const char *text, struct compare_bounds *b, struct fail *f)
 {
-    char bare[1024], shown[1024], *next = bare;
-    size_t len = 0;
     *b = (struct compare_bounds){0};
-    log_escape(span_of(text), shown, sizeof shown);
-    for (const char *c = shown; *c; c++)
-        if (*c != ' ')
-            bare[len++] = *c;
-    bare[len] = 0;
-    while (next) {
-        char *one = next, *comma = strchr(one, ',');
-        next = comma ? comma + 1 : NULL;
-        if (comma)
-            *comma = 0;
-        if (b->count == COMPARE_BOUNDS_MAX)
-            return fail_set(f, EXIT_USAGE, "more than %d thresholds are too many",
-                            COMPARE_BOUNDS_MAX);
-        struct compare_bound *bound = &b->items[b->count++];
-        const char *at = one;
-        if (!read_metric(&at, bound, f) || !read_relation(&at, bound, f) ||
-            !read_change(at, bound, f))
-            return false;
-    }
-    return true;
+    return expect_each(text, take_bound, b, f);
 }
 
 /* What rounding does to a bound such as 1 + 5 / 100 must not decide. */
