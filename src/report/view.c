@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "report/shown.h"
 
 /* --- taking in --- */
 
@@ -30,18 +31,6 @@ static void bins_of(const struct hist *h, uint64_t bins[VIEW_BINS])
     }
 }
 
-static void counts_add(struct load_counts *to, const struct load_counts *from)
-{
-    to->scheduled += from->scheduled;
-    to->unsent += from->unsent;
-    to->sent += from->sent;
-    to->ok += from->ok;
-    to->timeouts += from->timeouts;
-    to->unfinished += from->unfinished;
-    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
-        to->errors[i] += from->errors[i];
-}
-
 void view_add(struct view_state *v, const struct load_second *row)
 {
     struct view_second *second = &v->seconds[v->second_count++ % VIEW_SECONDS];
@@ -58,7 +47,7 @@ void view_add(struct view_state *v, const struct load_second *row)
     second->target_rps = row->target_rps;
     v->last = *row;
     v->last.latency = v->last.service = NULL; /* valid during the call only */
-    counts_add(&v->counts, &row->counts);
+    load_counts_add(&v->counts, &row->counts);
     v->p50_ns = hist_percentile(v->all, 50);
     v->p99_ns = hist_percentile(v->all, 99);
     v->p999_ns = hist_percentile(v->all, 99.9);
@@ -149,15 +138,7 @@ static bool next_line(struct page *p)
 
 static const char *grouped(double value, char out[32])
 {
-    char digits[32];
-    int len = snprintf(digits, sizeof digits, "%.0f", value < 0 ? 0 : fmin(value, 1e15)), at = 0;
-    for (int i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0)
-            out[at++] = ' ';
-        out[at++] = digits[i];
-    }
-    out[at] = 0;
-    return out;
+    return shown_count((uint64_t)nearbyint(fmin(fmax(value, 0), 1e15)), out);
 }
 
 /* --- title and progress --- */
