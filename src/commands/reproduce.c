@@ -42,19 +42,6 @@ static const struct option_row reproduce_options[] = {
      .at = AT(out),
      .metavar = "DIR",
      .help = "where the tables and a folder for each scenario go (default results/reproduce-TIME)"},
-    {.name = "order-seed",
-     .kind = OPTION_COUNT,
-     .at = AT(order_seed),
-     .metavar = "N",
-     .max = UINT32_MAX,
-     .help = "of the order of contestants (drawn, and printed)"},
-    {.name = "warmup",
-     .kind = OPTION_DURATION,
-     .at = AT(warmup_ns),
-     .metavar = "DURATION",
-     .help = "the scenario's requests in a closed loop of a few connections before each race, not "
-             "counted (2s)",
-     .was_set_at = AT(warmup_was_set)},
     {.name = "services",
      .kind = OPTION_CHOICE,
      .at = AT(services),
@@ -62,47 +49,15 @@ static const struct option_row reproduce_options[] = {
      .choices = services,
      .help = "PostgreSQL and memcached: managed (private ones, started and stopped) or external "
              "(DATABASE_URL, MEMCACHED_SERVERS) (default managed where installed)"},
-    {.name = "sync-commit",
-     .kind = OPTION_FLAG,
-     .at = AT(is_sync_commit_on),
-     .help = "run the managed PostgreSQL with synchronous_commit=on (default off)"},
-    {.name = "pin",
-     .kind = OPTION_TEXT,
-     .at = AT(pin),
-     .metavar = "auto|none|LIST",
-     .help = "cores: chosen by topology, none, or TARGET/CLIENT[/SERVICES] such as 0-1/2,3 "
-             "(default auto)"},
-    {.name = "shape",
-     .kind = OPTION_TEXT,
-     .at = AT(shape),
-     .metavar = "video|CPUS:MEMORY",
-     .help = "limit each contestant by a control group: as the published pod (2 CPUs, 4G), or such "
-             "as 0.5:512M; scaled to the target's cores here, the scale is printed"},
-    {.name = "without-quota",
-     .kind = OPTION_FLAG,
-     .at = AT(has_no_quota),
-     .help = "of --shape limit the memory alone, so that nothing is throttled"},
-    {.name = "workers",
-     .kind = OPTION_COUNT,
-     .at = AT(workers),
-     .metavar = "N",
-     .max = 1024,
-     .help = "processes of a contestant that runs several (the scenario's number, else a core "
-             "each)"},
     {0},
 };
 
 static const struct option_table tables[] = {
     {reproduce_options, 0},
+    {run_race_options, offsetof(struct reproduce_command, run)},
     {load_options, offsetof(struct reproduce_command, load)},
     {0},
 };
-
-static bool stop(void *arg)
-{
-    (void)arg;
-    return signals_seen();
-}
 
 /* --- what is to be run --- */
 
@@ -132,7 +87,11 @@ static bool add_scenario(struct plan *p, const struct command *command, int argc
     if (!scenario_load(name, s, f) || !reproduce_prepare(s, f) || !is_new(p, s, f))
         return false;
     p->command = (struct reproduce_command){
-        .run = {.pin = "auto", .repeat = 5, .stop = stop, .argc = argc + 2, .argv = argv - 2},
+        .run = {.pin = "auto",
+                .repeat = 5,
+                .stop = signals_have_come,
+                .argc = argc + 2,
+                .argv = argv - 2},
         .load = s->load,
     };
     if (cli_parse(command, argc, argv, &p->command, &ignored, f) != CLI_RUN)
@@ -173,8 +132,7 @@ static bool leave(const struct reproduction *r, const char *folder, struct fail 
     snprintf(md, sizeof md, "%s/reproduction.md", folder);
     snprintf(json, sizeof json, "%s/reproduction.json", folder);
     reproduction_print(r, stdout);
-    bool is_left = folder_make(folder, f) && file_write(md, write_markdown, r, f) &&
-                   file_write(json, write_json, r, f);
+    bool is_left = file_write(md, write_markdown, r, f) && file_write(json, write_json, r, f);
     if (is_left)
         printf("\nTables: %s, %s\n", md, json);
     fflush(stdout);
@@ -198,6 +156,8 @@ static int run_plan(const struct plan *p, struct fail *f)
                              .argv = config.argv};
     int worst = EXIT_DONE;
     folder_choose(config.out, "reproduce", folder);
+    if (!folder_make(folder, f))
+        return (int)f->exit;
     config.out = out;
     for (unsigned i = 0; i < p->count && !signals_seen(); i++) {
         snprintf(out, sizeof out, "%s/%s", folder, p->scenarios[i].name);

@@ -30,22 +30,12 @@ static const struct option_row run_options[] = {
          "PostgreSQL and memcached: managed (private ones, started and stopped), external (--pg, "
          "--memcached), embedded (SQLite, in-process cache), or auto: managed where the programs "
          "are installed, else embedded (default auto)"},
-    {.name = "sync-commit",
-     .kind = OPTION_FLAG,
-     .at = AT(is_sync_commit_on),
-     .help = "run the managed PostgreSQL with synchronous_commit=on (default off)"},
     {.name = "verify",
      .kind = OPTION_FLAG,
      .at = AT(is_verified),
      .help =
          "at the end compare the answers that were acknowledged with the rows in PostgreSQL and "
          "the values in memcached; exit 1 if anything is missing (default off)"},
-    {.name = "pin",
-     .kind = OPTION_TEXT,
-     .at = AT(pin),
-     .metavar = "auto|none|LIST",
-     .help = "cores: chosen by topology, none, or TARGET/CLIENT[/SERVICES] such as 0-1/2,3 "
-             "(default auto)"},
     {.name = "target",
      .kind = OPTION_TEXTS,
      .at = AT(targets),
@@ -61,35 +51,6 @@ static const struct option_row run_options[] = {
      .max = 1000,
      .help = "races of each target, which is restarted for each; in an order and then in its "
              "reverse, in turn (1)"},
-    {.name = "order-seed",
-     .kind = OPTION_COUNT,
-     .at = AT(order_seed),
-     .metavar = "N",
-     .max = UINT32_MAX,
-     .help = "of the order of targets (drawn, and printed)"},
-    {.name = "warmup",
-     .kind = OPTION_DURATION,
-     .at = AT(warmup_ns),
-     .metavar = "DURATION",
-     .help = "the scenario's requests in a closed loop of a few connections before each race, not "
-             "counted (2s where targets are compared, else none)",
-     .was_set_at = AT(warmup_was_set)},
-    {.name = "shape",
-     .kind = OPTION_TEXT,
-     .at = AT(shape),
-     .metavar = "video|CPUS:MEMORY",
-     .help = "limit each target by a control group: as the published pod (2 CPUs, 4G), or such as "
-             "0.5:512M; scaled to the target's cores here, the scale is printed"},
-    {.name = "without-quota",
-     .kind = OPTION_FLAG,
-     .at = AT(has_no_quota),
-     .help = "of --shape limit the memory alone, so that nothing is throttled"},
-    {.name = "workers",
-     .kind = OPTION_COUNT,
-     .at = AT(workers),
-     .metavar = "N",
-     .max = 1024,
-     .help = "processes of a target that runs several (the scenario's number, else a core each)"},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,
@@ -101,16 +62,11 @@ static const struct option_row run_options[] = {
 
 static const struct option_table tables[] = {
     {run_options, 0},
+    {run_race_options, offsetof(struct run_command, run)},
     {load_options, offsetof(struct run_command, load)},
     {storage_options, offsetof(struct run_command, storage)},
     {0},
 };
-
-static bool stop(void *arg)
-{
-    (void)arg;
-    return signals_seen();
-}
 
 static void take_overrides(struct scenario *s, const struct run_command *c)
 {
@@ -127,7 +83,11 @@ static bool run_one(const struct command *command, int argc, char **argv, const 
     if (!scenario_load(name, &scenario, f))
         return false;
     struct run_command c = {
-        .run = {.pin = "auto", .repeat = 1, .stop = stop, .argc = argc + 2, .argv = argv - 2},
+        .run = {.pin = "auto",
+                .repeat = 1,
+                .stop = signals_have_come,
+                .argc = argc + 2,
+                .argv = argv - 2},
         .load = scenario.load,
         .storage = scenario.target.storage,
     };

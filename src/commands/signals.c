@@ -43,6 +43,12 @@ int signals_seen(void)
     return seen;
 }
 
+bool signals_have_come(void *unused)
+{
+    (void)unused;
+    return signals_seen() != 0;
+}
+
 int signals_exit_code(int signal)
 {
     return signal == SIGINT ? EXIT_SIGINT : EXIT_SIGTERM;

@@ -15,6 +15,9 @@ int signals_wait(void);
  */
 int signals_seen(void);
 
+/* The same as an answer to whether to stop, for callbacks; `unused` may be NULL. */
+bool signals_have_come(void *unused);
+
 /* The exit code of a command that was ended by `signal`. */
 int signals_exit_code(int signal);
 

@@ -34,6 +34,9 @@ struct run_config {
     char **argv;
 };
 
+/* Options of a struct run_config that `run` and `reproduce` have alike. */
+extern const struct option_row run_race_options[];
+
 /* A target that fails is named, ended, and the others race on; one that lacks its toolchain is skipped.
  * The outcome decides the exit code: the worst of EXIT_DONE, EXIT_FAILED (no request succeeded, a
  * target failed, or a mismatch under `is_verified`) and EXIT_INVALID. False with `f` filled if the run
