@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/cgroup.h"
 #include "lab/pgconf.h"
+#include "lab/tree.h"
 
 #define START_WAIT_NS (90 * NS_PER_S) /* initdb and the start, each, on a slow and busy machine */
 #define STOP_WAIT_NS  (6 * NS_PER_S)  /* PostgreSQL itself kills what is left after 5 s */
@@ -362,6 +363,98 @@ static bool start_all(void)
            await("memcached", "memcached.log", k.memcached_pid, memcached_answers);
 }
 
+/* --- orders --- */
+
+static pid_t *pid_of(enum service which)
+{
+    return which == SERVICE_POSTGRES ? &k.pg_pid : &k.memcached_pid;
+}
+
+static const char *name_of(enum service which)
+{
+    return which == SERVICE_POSTGRES ? "PostgreSQL" : "memcached";
+}
+
+/* Takes what has ended, and says whether but one child is left, or none: whatever the killed service
+ * consisted of has come to us. */
+static bool has_but(pid_t other)
+{
+    char path[64];
+    int pid, others = 0;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%d", &pid) == 1)
+        others += pid != other;
+    if (file)
+        fclose(file);
+    return !others;
+}
+
+static bool kill_service(enum service which)
+{
+    pid_t *pid = pid_of(which);
+    pid_t other = which == SERVICE_POSTGRES ? k.memcached_pid : k.pg_pid;
+    uint64_t deadline = clock_ns() + STOP_WAIT_NS;
+    tree_signal(*pid, SIGKILL);
+    while (!has_but(other)) {
+        if (clock_ns() > deadline)
+            return fail_set(&k.fail, EXIT_FAILED, "%s was killed and has not gone", name_of(which));
+        poll(NULL, 0, POLL_MS);
+    }
+    *pid = 0;
+    if (which == SERVICE_POSTGRES)
+        unlink("pg/postmaster.pid"); /* which says that it is ready */
+    return true;
+}
+
+static bool start_service(enum service which)
+{
+    if (which == SERVICE_MEMCACHED)
+        return start_memcached() &&
+               await("memcached", "memcached.log", k.memcached_pid, memcached_answers);
+    return start_postgres() && await("PostgreSQL", "postgres.log", k.pg_pid, postgres_answers);
+}
+
+static bool obey(const struct keeper_request *r)
+{
+    pid_t pid = *pid_of(r->which);
+    bool is_killed = !pid;
+    if (is_killed != (r->order == SERVICE_START))
+        return fail_set(&k.fail, EXIT_FAILED, "%s %s", name_of(r->which),
+                        is_killed ? "does not run" : "runs already");
+    switch (r->order) {
+    case SERVICE_STALL:
+        tree_signal(pid, SIGSTOP);
+        return true;
+    case SERVICE_RESUME:
+        tree_signal(pid, SIGCONT);
+        return true;
+    case SERVICE_KILL:
+        return kill_service(r->which);
+    default:
+        return start_service(r->which);
+    }
+}
+
+static void report(bool is_done)
+{
+    struct keeper_report report = {
+        .is_done = is_done, .pg_pid = k.pg_pid, .memcached_pid = k.memcached_pid, .fail = k.fail};
+    send(k.fd, &report, sizeof report, MSG_NOSIGNAL);
+}
+
+/* Until the main process has gone. */
+static void obey_all(void)
+{
+    struct keeper_request request;
+    while (recv(k.fd, &request, sizeof request, 0) == (ssize_t)sizeof request) {
+        k.fail = (struct fail){0};
+        report(obey(&request));
+    }
+}
+
 /* --- stopping --- */
 
 /* Waits for the last child, own or inherited; false if there are some left at the deadline. */
@@ -401,12 +494,19 @@ static void kill_children(void)
         kill(k.memcached_pid, SIGKILL);
 }
 
+/* Whoever is stalled would not hear of it. */
+static void tell(pid_t pid, int signal)
+{
+    if (pid <= 0)
+        return;
+    kill(pid, signal);
+    tree_signal(pid, SIGCONT);
+}
+
 static void stop_all(void)
 {
-    if (k.memcached_pid > 0)
-        kill(k.memcached_pid, SIGTERM);
-    if (k.pg_pid > 0)
-        kill(k.pg_pid, SIGQUIT);
+    tell(k.memcached_pid, SIGTERM);
+    tell(k.pg_pid, SIGQUIT);
     uint64_t deadline = clock_ns() + STOP_WAIT_NS;
     while (!reap_until(deadline)) {
         kill_children();
@@ -431,17 +531,13 @@ void keeper_run(const struct keeper_order *order, int fd)
 {
     k.order = order;
     bool is_up = settle(fd) && start_all();
-    struct keeper_report report = {
-        .is_up = is_up, .pg_pid = k.pg_pid, .memcached_pid = k.memcached_pid, .fail = k.fail};
     if (is_up) {
-        char byte;
-        send(k.fd, &report, sizeof report, MSG_NOSIGNAL);
-        while (read(k.fd, &byte, 1) > 0)
-            ;
+        report(true);
+        obey_all();
     }
     stop_all();
     remove_folder();
     if (!is_up)
-        send(k.fd, &report, sizeof report, MSG_NOSIGNAL);
+        report(false);
     _exit(0);
 }

@@ -25,12 +25,18 @@ struct keeper_order {
     gid_t gid;
 };
 
-/* The one message that the keeper sends: that all is up, or, when all is cleaned up again, why not.
- */
+/* What the keeper says: once that all is up or, when all is cleaned up again, why not; then once for
+ * each request. */
 struct keeper_report {
-    bool is_up;
+    bool is_done;
     pid_t pg_pid, memcached_pid;
     struct fail fail;
+};
+
+/* What the main process asks for while all is up. */
+struct keeper_request {
+    enum service which;
+    enum service_order order;
 };
 
 /* The life of the keeper, in a process freshly forked from a single-threaded one. `fd` is a

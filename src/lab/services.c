@@ -4,6 +4,7 @@
  * explaining, forks, reads one report, and later closes the socket. */
 
 #include <errno.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,7 +177,7 @@ static bool fork_keeper(struct services *s, const struct keeper_order *o, struct
     return fail_set(f, EXIT_FAILED, "cannot fork the keeper of services: %s", strerror(error));
 }
 
-static bool await_report(struct services *s, struct fail *f)
+static bool take_report(struct services *s, struct fail *f)
 {
     struct keeper_report report;
     ssize_t got;
@@ -184,8 +185,8 @@ static bool await_report(struct services *s, struct fail *f)
         got = recv(s->keeper_fd, &report, sizeof report, 0);
     while (got < 0 && errno == EINTR);
     if (got != (ssize_t)sizeof report)
-        return fail_set(f, EXIT_FAILED, "the keeper of services ended while it was starting them");
-    if (!report.is_up) {
+        return fail_set(f, EXIT_FAILED, "the keeper of services has gone");
+    if (!report.is_done) {
         *f = report.fail;
         return false;
     }
@@ -210,10 +211,25 @@ bool services_start(struct services *s, const struct services_config *config, st
         rmdir(order.folder);
         return false;
     }
-    if (await_report(s, f))
+    if (take_report(s, f))
         return true;
     services_stop(s);
     return false;
+}
+
+bool services_order(struct services *s, enum service which, enum service_order order,
+                    struct fail *f)
+{
+    struct keeper_request request = {.which = which, .order = order};
+    return send(s->keeper_fd, &request, sizeof request, MSG_NOSIGNAL) == (ssize_t)sizeof request ||
+           fail_set(f, EXIT_FAILED, "the keeper of services has gone");
+}
+
+bool services_ordered(struct services *s, bool *is_done, struct fail *f)
+{
+    struct pollfd report = {.fd = s->keeper_fd, .events = POLLIN};
+    *is_done = poll(&report, 1, 0) > 0;
+    return !*is_done || take_report(s, f);
 }
 
 void services_stop(struct services *s)

@@ -32,6 +32,15 @@ struct services {
     int keeper_fd;               /* private */
 };
 
+/* What can be done to a service while it runs. All that it consists of is stalled or killed. */
+enum service { SERVICE_POSTGRES, SERVICE_MEMCACHED };
+enum service_order {
+    SERVICE_STALL,  /* SIGSTOP */
+    SERVICE_RESUME, /* SIGCONT */
+    SERVICE_KILL,   /* SIGKILL; connections to it are reset, or refused */
+    SERVICE_START,  /* after that, at the same address and with the same data */
+};
+
 /* Whether the programs are installed (also outside PATH, where distributions put PostgreSQL's). On
  * false `f` names what is missing and the command that installs it (EXIT_LACKING). */
 bool services_available(bool wants_postgres, bool wants_memcached, struct fail *f);
@@ -40,6 +49,15 @@ bool services_available(bool wants_postgres, bool wants_memcached, struct fail *
  * refuses root. On failure the message carries the last lines of the server's own log. */
 bool services_start(struct services *s, const struct services_config *config,
                     struct fail *f) MUST_USE;
+
+/* Has one of them stalled, killed or mended. Does not block: services_ordered() says when that is done,
+ * and there may be but one order at a time. */
+bool services_order(struct services *s, enum service which, enum service_order order,
+                    struct fail *f) MUST_USE;
+
+/* Whether the last order was carried out: `is_done` false, not yet. False with `f` filled: it cannot
+ * be. A service that was started again has another pid. */
+bool services_ordered(struct services *s, bool *is_done, struct fail *f) MUST_USE;
 
 /* Stops them and removes the folder; blocks until that is done. Harmless when nothing was started.
  */

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -216,4 +217,40 @@ double tree_pss_bytes(const struct tree *t)
 double tree_fds(const struct tree *t)
 {
     return sum(t, proc_fds);
+}
+
+/* --- all of it, at once --- */
+
+unsigned tree_each(pid_t pid, void (*act)(pid_t pid, void *arg), void *arg)
+{
+    struct tree *t = tree_new("", 1);
+    tree_add(t, pid);
+    tree_read(t);
+    unsigned count = t->count;
+    for (unsigned i = 0; i < count; i++)
+        act(t->members[i].pid, arg);
+    tree_free(t);
+    return count;
+}
+
+static void send_to(pid_t pid, void *signal)
+{
+    kill(pid, *(const int *)signal);
+}
+
+/* Stopped until no more are found: who is stopped forks no more. */
+static void stop_all(pid_t pid)
+{
+    int stop = SIGSTOP;
+    unsigned before = 0;
+    for (unsigned count; (count = tree_each(pid, send_to, &stop)) != before;)
+        before = count;
+}
+
+void tree_signal(pid_t pid, int signal)
+{
+    if (signal != SIGCONT)
+        stop_all(pid);
+    if (signal != SIGSTOP)
+        tree_each(pid, send_to, &signal);
 }

@@ -25,4 +25,11 @@ double tree_rss_bytes(const struct tree *t);
 double tree_pss_bytes(const struct tree *t);
 double tree_fds(const struct tree *t);
 
+/* Calls `act` for a process and each of its descendants as they are now, parents first; returns how
+ * many they are. */
+unsigned tree_each(pid_t pid, void (*act)(pid_t pid, void *arg), void *arg);
+
+/* Sends a signal to all of them, and to those that are forked meanwhile. */
+void tree_signal(pid_t pid, int signal);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,14 +41,38 @@ struct host {
     struct outcome outcome;
 };
 
-/* In the child: starts, reports, and stops when asked. */
+/* What the host is to do to a service. */
+struct request {
+    enum service which;
+    enum service_order order;
+};
+
+static bool carry_out(struct services *s, const struct request *r, struct fail *f)
+{
+    bool is_done = false;
+    if (!services_order(s, r->which, r->order, f))
+        return false;
+    while (!is_done) {
+        if (!services_ordered(s, &is_done, f))
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+    }
+    return true;
+}
+
+/* In the child: starts, reports, does what it is asked to and reports again, and stops in the end. */
 static void live(const struct services_config *config, int report, int end)
 {
     struct outcome outcome = {0};
-    char byte;
+    struct request request;
     outcome.is_up = services_start(&outcome.services, config, &outcome.fail);
-    if (write(report, &outcome, sizeof outcome) != sizeof outcome || read(end, &byte, 1) < 0)
-        _exit(2);
+    do {
+        if (write(report, &outcome, sizeof outcome) != sizeof outcome)
+            _exit(2);
+        if (read(end, &request, sizeof request) != sizeof request)
+            break;
+        outcome.is_up = carry_out(&outcome.services, &request, &outcome.fail);
+    } while (true);
     services_stop(&outcome.services);
     _exit(outcome.services.keeper != 0);
 }
@@ -94,6 +119,15 @@ static void host_start(struct host *h, const struct services_config *config)
 {
     host_fork(h, config);
     host_await_up(h);
+}
+
+/* Has it do something to a service, and returns whether that was done. */
+static bool host_ask(struct host *h, enum service which, enum service_order order)
+{
+    struct request request = {which, order};
+    assert_int_equal(write(h->end, &request, sizeof request), sizeof request);
+    host_await(h);
+    return h->outcome.is_up;
 }
 
 /* Asks the host to stop and returns its exit status. */
@@ -145,25 +179,62 @@ int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
     return result;
 }
 
-static void assert_setting(PGconn *connection, const char *name, const char *expected)
+static PGconn *connect_to(const struct services *s)
 {
-    char query[128];
-    snprintf(query, sizeof query, "show %s", name);
+    PGconn *connection = PQconnectdb(s->pg_uri);
+    if (PQstatus(connection) != CONNECTION_OK)
+        fail_msg("%s", PQerrorMessage(connection));
+    return connection;
+}
+
+static void execute(PGconn *connection, const char *query)
+{
+    PGresult *result = PQexec(connection, query);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+        fail_msg("%s", PQerrorMessage(connection));
+    PQclear(result);
+}
+
+static void assert_value(PGconn *connection, const char *query, const char *expected)
+{
     PGresult *result = PQexec(connection, query);
     assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
     assert_string_equal(PQgetvalue(result, 0, 0), expected);
     PQclear(result);
 }
 
-static void assert_memcached_answers(const struct services *s)
+static void assert_setting(PGconn *connection, const char *name, const char *expected)
+{
+    char query[128];
+    snprintf(query, sizeof query, "show %s", name);
+    assert_value(connection, query, expected);
+}
+
+/* Asks memcached for its version; returns the connection, or -1 where nobody is. */
+static int ask_memcached(const struct services *s)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    char answer[64] = "", expected[64];
     snprintf(addr.sun_path, sizeof addr.sun_path, "%.100s", s->memcached);
-    snprintf(expected, sizeof expected, "VERSION %s\r\n", s->memcached_version);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof addr), 0);
-    assert_int_equal(write(fd, "version\r\n", 9), 9);
+    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) == 0) {
+        assert_int_equal(write(fd, "version\r\n", 9), 9);
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+static bool answers_within(int fd, int ms)
+{
+    return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, ms) > 0;
+}
+
+static void assert_memcached_answers(const struct services *s)
+{
+    char answer[64] = "", expected[64];
+    snprintf(expected, sizeof expected, "VERSION %s\r\n", s->memcached_version);
+    int fd = ask_memcached(s);
+    assert_true(fd >= 0);
     assert_true(read(fd, answer, sizeof answer - 1) > 0);
     assert_string_equal(answer, expected);
     close(fd);
@@ -181,9 +252,7 @@ static void test_start_and_stop(void **state)
     assert_int_equal(stat(s->folder, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
 
-    PGconn *connection = PQconnectdb(s->pg_uri);
-    if (PQstatus(connection) != CONNECTION_OK)
-        fail_msg("%s", PQerrorMessage(connection));
+    PGconn *connection = connect_to(s);
     static const char *const settings[][2] = {
         {"listen_addresses", ""},    {"fsync", "on"},
         {"full_page_writes", "on"},  {"synchronous_commit", "off"},
@@ -302,6 +371,95 @@ static void test_keeper_killed(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* A stalled service takes requests and answers them when it goes on, backends too. */
+static void test_stall(void **state)
+{
+    (void)state;
+    struct host h;
+    host_start(&h, &both);
+    const struct services *s = &h.outcome.services;
+    PGconn *connection = connect_to(s);
+    assert_true(host_ask(&h, SERVICE_MEMCACHED, SERVICE_STALL));
+    assert_true(host_ask(&h, SERVICE_POSTGRES, SERVICE_STALL));
+    int fd = ask_memcached(s);
+    assert_int_equal(PQsendQuery(connection, "select 1"), 1);
+    assert_false(answers_within(fd, 100));
+    assert_false(answers_within(PQsocket(connection), 100));
+    assert_true(host_ask(&h, SERVICE_MEMCACHED, SERVICE_RESUME));
+    assert_true(host_ask(&h, SERVICE_POSTGRES, SERVICE_RESUME));
+    assert_true(answers_within(fd, 10000));
+    assert_true(answers_within(PQsocket(connection), 10000));
+    close(fd);
+    PQfinish(connection);
+    assert_int_equal(host_stop(&h), 0);
+    assert_true(is_gone(s));
+}
+
+/* A killed service is gone with all its processes, and comes back where it was: PostgreSQL with what
+ * was committed, memcached empty. */
+static void test_kill_and_start(void **state)
+{
+    (void)state;
+    struct services_config config = both;
+    struct host h;
+    config.is_sync_commit_on = true;
+    host_start(&h, &config);
+    const struct services *s = &h.outcome.services;
+    const struct services before = *s;
+    PGconn *connection = connect_to(s);
+    pid_t backend = PQbackendPID(connection);
+    execute(connection, "create table kept (n int)");
+    execute(connection, "insert into kept values (42)");
+    assert_true(host_ask(&h, SERVICE_MEMCACHED, SERVICE_KILL));
+    assert_true(host_ask(&h, SERVICE_POSTGRES, SERVICE_KILL));
+    assert_int_equal(ask_memcached(s), -1);
+    assert_false(is_alive(backend) || is_alive(before.pg_pid) || is_alive(before.memcached_pid));
+    PQfinish(connection);
+    assert_true(host_ask(&h, SERVICE_MEMCACHED, SERVICE_START));
+    assert_true(host_ask(&h, SERVICE_POSTGRES, SERVICE_START));
+    assert_memcached_answers(s);
+    assert_true(s->pg_pid != before.pg_pid && is_alive(s->pg_pid) && is_alive(s->memcached_pid));
+    connection = connect_to(s);
+    assert_value(connection, "select n from kept", "42");
+    PQfinish(connection);
+    assert_int_equal(host_stop(&h), 0);
+    assert_true(is_gone(s));
+}
+
+/* What cannot be done is said, and does no harm. */
+static void test_wrong_order(void **state)
+{
+    (void)state;
+    struct services_config config = {.wants_memcached = true};
+    struct host h;
+    host_start(&h, &config);
+    assert_false(host_ask(&h, SERVICE_POSTGRES, SERVICE_STALL));
+    assert_non_null(strstr(h.outcome.fail.text, "PostgreSQL does not run"));
+    assert_false(host_ask(&h, SERVICE_MEMCACHED, SERVICE_START));
+    assert_non_null(strstr(h.outcome.fail.text, "memcached runs already"));
+    assert_memcached_answers(&h.outcome.services);
+    assert_int_equal(host_stop(&h), 0);
+}
+
+/* Nothing that is stalled is left behind either, however the run ends. */
+static void test_end_while_stalled(void **state)
+{
+    (void)state;
+    struct host h;
+    for (int is_killed = 0; is_killed < 2; is_killed++) {
+        host_start(&h, &both);
+        PGconn *connection = connect_to(&h.outcome.services);
+        assert_true(host_ask(&h, SERVICE_POSTGRES, SERVICE_STALL));
+        assert_true(host_ask(&h, SERVICE_MEMCACHED, SERVICE_STALL));
+        if (is_killed)
+            kill(h.pid, SIGKILL);
+        close(h.end);
+        close(h.report);
+        await_gone(&h.outcome.services);
+        PQfinish(connection);
+    }
+}
+
 /* Two runs at once do not meet. */
 static void test_two_at_once(void **state)
 {
@@ -386,11 +544,20 @@ static void test_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),           cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_start_and_stop),    cmocka_unit_test(test_sync_commit),
-        cmocka_unit_test(test_failing_server),    cmocka_unit_test(test_two_at_once),
-        cmocka_unit_test(test_interrupt),         cmocka_unit_test(test_main_killed),
-        cmocka_unit_test(test_main_killed_early), cmocka_unit_test(test_keeper_killed),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_start_and_stop),
+        cmocka_unit_test(test_sync_commit),
+        cmocka_unit_test(test_failing_server),
+        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_kill_and_start),
+        cmocka_unit_test(test_wrong_order),
+        cmocka_unit_test(test_end_while_stalled),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_main_killed),
+        cmocka_unit_test(test_main_killed_early),
+        cmocka_unit_test(test_keeper_killed),
     };
     /* Orphaned keepers come to us, where they can be reaped. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
