@@ -218,7 +218,7 @@ class Panel {
             isLog: false,
             isJoined: isRate,
             cursor: isRate ? (rate) => format.short(rate) + "/s" : undefined,
-            below: isRate ? drawKnees : undefined,
+            below: isRate ? drawKnees : drawFaults,
         };
         if (definition.isHeat) Object.assign(this.style, heatStyle(this));
         this.chart = new Chart(isRate ? rateGroup : timeGroup, this.style);
@@ -415,4 +415,20 @@ function drawKnees(context, area, graph, chart) {
             );
         context.restore();
     }
+}
+
+/* --- a fault on demand --- */
+
+/* The seconds that it touched, shaded; what it was stands in its first panel. */
+function drawFaults(context, area, graph, chart) {
+    const faults = distinct(
+        chart.contestants.map(({ target }) => target.fault && JSON.stringify(target.fault)),
+    ).map((text) => JSON.parse(text));
+    const edge = (s) =>
+        Math.min(Math.max(graph.toDomXCoord(s + 0.5), area.x), area.x + area.w);
+    context.save();
+    context.fillStyle = colour("fault");
+    for (const { begin_s, end_s } of faults)
+        context.fillRect(edge(begin_s), area.y, edge(end_s) - edge(begin_s), area.h);
+    context.restore();
 }

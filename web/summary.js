@@ -238,6 +238,18 @@ function lastSecond(c) {
     return c.rows.length ? c.rows[c.rows.length - 1].t : 0;
 }
 
+function faultText(fault) {
+    if (!fault) return null;
+    const { text, begin_s, end_s, availability, recovered_s } = fault;
+    const after = isKnown(recovered_s)
+        ? `as before ${format.seconds(Math.ceil(recovered_s))} after it`
+        : "not as before by the end";
+    return (
+        `${text} from ${format.seconds(Math.round(begin_s))} to ${format.seconds(Math.round(end_s))}, ` +
+        `availability ${format.share(availability)} meanwhile, ${after}`
+    );
+}
+
 /* What a reader of its line must know, "" if nothing. */
 function noteOf(c, contestants) {
     const { requests } = c.target;
@@ -245,6 +257,7 @@ function noteOf(c, contestants) {
         ...contestants.filter((o) => o.document === c.document).map(lastSecond),
     );
     return joined([
+        faultText(c.target.fault),
         requests?.sent === 0 && "no request was sent",
         requests?.sent > 0 && requests.ok === 0 && "no request succeeded",
         requests &&

@@ -172,7 +172,7 @@ static void begin_order(struct contestants *c, const struct contestant_config *c
 {
     struct warden_order *o = &c->order;
     const struct target_file *t = config->file;
-    *o = (struct warden_order){.stop_signal = t->stop_signal};
+    *o = (struct warden_order){.stop_signal = t->stop_signal, .descriptors = config->descriptors};
     snprintf(o->directory, sizeof o->directory, "%s", t->directory);
     snprintf(o->log, sizeof o->log, "%s", config->log);
     snprintf(c->name, sizeof c->name, "%s", t->name);
@@ -261,6 +261,7 @@ bool contestant_setup(struct contestants *c, const struct contestant_config *con
         !add_env(c, config, &nowhere, f))
         return false;
     c->order.cpus = *cpus_given();
+    c->order.descriptors = 0;
     memset(c->order.groups, 0, sizeof c->order.groups);
     if (!give_order(c, f))
         return false;

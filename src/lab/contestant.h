@@ -22,8 +22,9 @@ struct contestant_config {
     const cpu_set_t *cpus;       /* NULL or empty: all that this process was given */
     const struct limits *limits; /* the group that it runs in; NULL: ours */
     unsigned
-        go_threads;  /* GOMAXPROCS in its environment, unless its file says another; 0: not said */
-    const char *log; /* path of a file for its output, appended to */
+        go_threads; /* GOMAXPROCS in its environment, unless its file says another; 0: not said */
+    uint32_t descriptors;    /* that it may have open; 0: as many as we */
+    const char *log;         /* path of a file for its output, appended to */
     bool (*stop)(void *arg); /* asked often; true: give up now */
     void *arg;
 };

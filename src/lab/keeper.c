@@ -417,6 +417,22 @@ static bool start_service(enum service which)
     return start_postgres() && await("PostgreSQL", "postgres.log", k.pg_pid, postgres_answers);
 }
 
+/* The soft limit, which needs no privilege to be raised again. */
+static void set_limit(pid_t pid, void *most)
+{
+    struct rlimit files;
+    if (prlimit(pid, RLIMIT_NOFILE, NULL, &files) == 0) {
+        files.rlim_cur = *(rlim_t *)most < files.rlim_max ? *(rlim_t *)most : files.rlim_max;
+        prlimit(pid, RLIMIT_NOFILE, &files, NULL);
+    }
+}
+
+static bool limit_descriptors(pid_t pid, rlim_t most)
+{
+    tree_each(pid, set_limit, &most);
+    return true;
+}
+
 static bool obey(const struct keeper_request *r)
 {
     pid_t pid = *pid_of(r->which);
@@ -433,6 +449,10 @@ static bool obey(const struct keeper_request *r)
         return true;
     case SERVICE_KILL:
         return kill_service(r->which);
+    case SERVICE_LIMIT:
+        return limit_descriptors(pid, r->limit);
+    case SERVICE_UNLIMIT:
+        return limit_descriptors(pid, RLIM_INFINITY);
     default:
         return start_service(r->which);
     }

@@ -37,6 +37,7 @@ struct keeper_report {
 struct keeper_request {
     enum service which;
     enum service_order order;
+    uint32_t limit;
 };
 
 /* The life of the keeper, in a process freshly forked from a single-threaded one. `fd` is a

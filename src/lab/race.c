@@ -30,7 +30,12 @@ struct turn {
     struct verify verify;
     bool is_verified;
     uint64_t start_ns; /* until it was healthy */
-    bool is_dead;      /* the child ended during the load; the reason is in race->why */
+    struct fault fault;
+    uint64_t window_ns; /* of the load; UINT64_MAX: unknown */
+    pid_t pid;          /* of the target that is loaded; 0: it is in this process, or unknown */
+    bool
+        is_broken; /* the child ended during the load, or the fault could not be made; the reason is
+                       in race->why */
 };
 
 /* --- starting --- */
@@ -77,6 +82,7 @@ static struct contestant_config contestant_config(const struct entrant *e, struc
         .places = venue_places(s),
         .cpus = &s->pinning.target,
         .limits = s->shape.is_set ? &s->limits : NULL,
+        .descriptors = fault_descriptors(&s->scenario->fault),
         .go_threads = s->shape.quota_cpus > 0 ? s->shape.cores : 0,
         .log = log,
         .stop = venue_should_stop,
@@ -224,15 +230,32 @@ static bool check(struct turn *t, struct fail *f)
 static bool should_stop(void *arg)
 {
     struct turn *t = arg;
-    if (t->has_child && !t->is_dead)
-        t->is_dead = !contestant_is_up(t->venue->contestants, &t->race->why);
-    return t->is_dead || venue_should_stop(t->venue);
+    if (t->has_child && !t->is_broken)
+        t->is_broken = !contestant_is_up(t->venue->contestants, &t->race->why);
+    return t->is_broken || venue_should_stop(t->venue);
+}
+
+/* The same while faults may be made. */
+static bool should_end(void *arg)
+{
+    struct turn *t = arg;
+    const struct services *services = &t->venue->services;
+    pid_t pg_pid = services->pg_pid, memcached_pid = services->memcached_pid;
+    if (!t->is_broken)
+        t->is_broken = !fault_turn(&t->fault, &t->race->why);
+    if (services->pg_pid != pg_pid)
+        sampler_follow(t->sampler, PARTY_POSTGRES, services->pg_pid);
+    if (services->memcached_pid != memcached_pid)
+        sampler_follow(t->sampler, PARTY_MEMCACHED, services->memcached_pid);
+    return should_stop(t);
 }
 
 static void load_begins(void *arg)
 {
     struct turn *t = arg;
     sampler_begin(t->sampler);
+    t->is_broken = !fault_begin(&t->fault, &t->venue->scenario->fault, &t->venue->services, t->pid,
+                                t->window_ns, &t->race->why);
 }
 
 static void second_passed(void *arg, struct load_second *row)
@@ -303,6 +326,8 @@ static bool start_sampler(struct turn *t, const struct load_plan *plan, struct f
                         "--pid is for a --target URL: the process of any other is known");
     if (t->race->entrant->kind == ENTRANT_URL && !sampler_find_target(&config, plan, f))
         return false;
+    if (config.trees[PARTY_TARGET].count)
+        t->pid = config.trees[PARTY_TARGET].pids[0];
     t->sampler = sampler_start(&config, f);
     return t->sampler;
 }
@@ -310,7 +335,7 @@ static bool start_sampler(struct turn *t, const struct load_plan *plan, struct f
 static bool load(struct turn *t, struct fail *f)
 {
     struct load_watch watch = {
-        .begin = load_begins, .second = second_passed, .stop = should_stop, .arg = t};
+        .begin = load_begins, .second = second_passed, .stop = should_end, .arg = t};
     struct load_config config = t->venue->scenario->load;
     config.is_scaled = true;
     if (t->is_verified)
@@ -321,10 +346,20 @@ static bool load(struct turn *t, struct fail *f)
     live_target(t->venue->live,
                 &(struct result_target){.name = t->race->entrant->name, .repeat = t->race->repeat},
                 plan);
+    t->window_ns = plan->window_ns;
     t->race->has_result = start_sampler(t, plan, f) && load_run(plan, &watch, &t->race->load, f);
     load_plan_free(plan);
     sampler_stop(t->sampler);
     return t->race->has_result;
+}
+
+/* In any case, even if the load failed: nothing stays broken for those that come after. */
+static bool mend(struct turn *t, struct fail *f)
+{
+    bool is_mended = fault_end(&t->fault, f);
+    if (t->race->has_result)
+        t->race->has_fault = fault_judge(&t->fault, &t->race->load, &t->race->fault);
+    return is_mended;
 }
 
 /* --- verifying --- */
@@ -339,7 +374,8 @@ static bool end_verify(struct turn *t, struct fail *f)
 {
     if (!t->is_verified)
         return true;
-    bool is_read = verify_end(&t->verify, &t->race->load, &t->race->is_mismatch, f);
+    bool is_read = verify_end(&t->verify, &t->race->load, fault_forgets_ns(&t->fault),
+                              &t->race->is_mismatch, f);
     memcpy(t->race->verified, t->verify.text, sizeof t->race->verified);
     return is_read;
 }
@@ -356,11 +392,11 @@ static void race_free_result(struct race *r)
 /* What a target that died showed before is no result. */
 static bool has_lived(struct turn *t)
 {
-    if (t->is_dead && t->race->has_result) {
+    if (t->is_broken && t->race->has_result) {
         fail_prefix(&t->race->why, "in second %u of the load", t->race->load.second_count);
         race_free_result(t->race);
     }
-    return !t->is_dead;
+    return !t->is_broken;
 }
 
 /* Nor is it one to have been stopped before the first request. */
@@ -377,13 +413,11 @@ void race_run(struct race *r, struct venue *s)
     struct turn t = {.race = r, .venue = s};
     struct fail *f = &r->why, later;
     bool is_good = start(&t, f) && weigh(&t) && check(&t, f) && venue_clear(s, f) &&
-                   warm_up(&t, f) && !should_stop(&t) && begin_verify(&t, f) && load(&t, f) &&
-                   end_verify(&t, f);
+                   warm_up(&t, f) && !should_stop(&t) && begin_verify(&t, f) && load(&t, f);
+    is_good = mend(&t, is_good ? f : &later) && is_good && end_verify(&t, f);
     (void)should_stop(&t); /* it may have died since that was last asked */
     is_good &= has_lived(&t);
     is_good &= has_begun(&t);
-    if (t.is_verified)
-        verify_close(&t.verify);
     if (t.target)
         target_stop(t.target);
     if (t.has_child)

@@ -17,6 +17,8 @@ struct race {
     json_t *check; /* what check_json() says of the quick form; NULL: not checked */
     bool has_result;
     struct load_result load;
+    bool has_fault; /* one was made */
+    struct result_fault fault;
     bool has_footprint; /* the scenario asks for it */
     struct result_footprint footprint;
     char store[256], cache[256]; /* of our own target */

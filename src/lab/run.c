@@ -160,6 +160,19 @@ static bool start_live(struct lab *l, struct fail *f)
 
 /* --- what goes wrong with one of them --- */
 
+/* A limit is given to a process when it starts. */
+static bool can_be_limited(const struct lab *l, struct fail *f)
+{
+    for (unsigned i = 0; i < l->entrant_count; i++)
+        if (fault_descriptors(&l->scenario->fault) && l->entrants[i].kind == ENTRANT_URL)
+            return fail_set(
+                f, EXIT_USAGE,
+                "--target %s: the fault is a limit of descriptors, which a target gets "
+                "when it is started: expected one that iubench starts, by a target file",
+                l->entrants[i].name);
+    return true;
+}
+
 /* Where there is but one, and it has no result, its failure is the run's; and so is a wrong option,
  * which all would meet. */
 static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, bool has_result,
@@ -178,7 +191,6 @@ static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat
     return true;
 }
 
-/* Where the target has limits, or is to be killed, ours is a process of its own. */
 static bool part_with_own(struct lab *l, struct fail *f)
 {
     struct target_config config = venue_own_target(&l->venue);
@@ -187,10 +199,12 @@ static bool part_with_own(struct lab *l, struct fail *f)
     bool is_embedded = l->venue.services_mode == SERVICES_EMBEDDED;
     for (unsigned i = 0; i < l->entrant_count; i++) {
         struct entrant *e = &l->entrants[i];
-        if (e->kind != ENTRANT_OWN || !l->venue.shape.is_set)
+        if (e->kind != ENTRANT_OWN || !venue_parts_with_own(&l->venue))
             continue;
         if (l->config.is_verified)
-            return fail_set(f, EXIT_USAGE, "--verify and --shape: give one of them");
+            return fail_set(f, EXIT_USAGE,
+                            "--verify needs the target in this process: it goes neither with "
+                            "--shape nor with a fault that is made to the target");
         entrant_start_by(e, mem_need(1, sizeof *e->file));
         if (!own_target_file(e->file, &config, has_storage && !is_embedded && places.pg_uri,
                              has_storage && !is_embedded && places.memcached, f))
@@ -201,7 +215,7 @@ static bool part_with_own(struct lab *l, struct fail *f)
 
 static bool set_up(struct lab *l, struct fail *f)
 {
-    if (!part_with_own(l, f))
+    if (!can_be_limited(l, f) || !part_with_own(l, f))
         return false;
     for (unsigned i = 0; i < l->entrant_count; i++) {
         struct entrant *e = &l->entrants[i];
@@ -302,6 +316,7 @@ static unsigned list_results(const struct lab *l, struct result_target *targets)
                                                       .load = &r->load,
                                                       .footprint = r->has_footprint ? &r->footprint
                                                                                     : NULL,
+                                                      .fault = r->has_fault ? &r->fault : NULL,
                                                       .check = r->check};
     }
     return count;

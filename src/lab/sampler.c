@@ -47,6 +47,7 @@ struct sampler {
     /* under the lock */
     bool is_wanted, is_ending;
     struct load_second *answer; /* the lab's columns, while somebody waits for them */
+    pid_t joining[PARTY_COUNT]; /* 0: nobody */
 
     /* the thread's own */
     uint64_t reading_ns; /* when the last one was begun */
@@ -170,6 +171,13 @@ void sampler_stop(struct sampler *s)
 }
 
 /* --- asking --- */
+
+void sampler_follow(struct sampler *s, enum party party, pid_t pid)
+{
+    pthread_mutex_lock(&s->lock);
+    s->joining[party] = pid;
+    pthread_mutex_unlock(&s->lock);
+}
 
 static bool wait_until(pthread_cond_t *what, pthread_mutex_t *lock, uint64_t until_ns)
 {
@@ -368,10 +376,22 @@ static void spread_reading(const struct sampler *s, struct source *source, uint6
     spread_add(&source->rss, source->rss_bytes);
 }
 
+static void let_join(struct sampler *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < PARTY_COUNT; i++) {
+        if (s->joining[i] && s->sources[i].tree)
+            tree_add(s->sources[i].tree, s->joining[i]);
+        s->joining[i] = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* Each at its own time: on a busy machine they may be far apart. */
 static void read_all(struct sampler *s, uint64_t now_ns)
 {
     uint64_t length_ns[PARTY_COUNT];
+    let_join(s);
     read_threads(s);
     uint64_t threads_ns = clock_ns();
     for (unsigned i = 0; i < PARTY_COUNT; i++) {

@@ -43,6 +43,9 @@ struct sampler;
 /* Starts the thread. */
 struct sampler *sampler_start(const struct sampler_config *config, struct fail *f) MUST_USE;
 
+/* A party that consists of processes has another one, which was started again. */
+void sampler_follow(struct sampler *s, enum party party, pid_t pid);
+
 /* What was used up to now is nobody's: the first row begins. Waits for a reading. */
 void sampler_begin(struct sampler *s);
 

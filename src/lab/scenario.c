@@ -229,6 +229,8 @@ static const struct option_table target_tables[] = {
 static const struct option_table upstream_tables[] = {{upstream_options, 0}, {0}};
 static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
+static const struct option_table fault_tables[] = {{fault_options, 0}, {0}};
+
 static const struct own_key no_keys[] = {{0}};
 static const struct own_key scenario_keys[] = {{"name", set_name},
                                                {"summary", set_summary},
@@ -249,6 +251,7 @@ static const struct section sections[] = {
     {"target", offsetof(struct scenario, target), target_tables, no_keys},
     {"upstream", offsetof(struct scenario, upstream), upstream_tables, no_keys},
     {"load", offsetof(struct scenario, load), load_tables, load_keys},
+    {"fault", offsetof(struct scenario, fault), fault_tables, no_keys},
 };
 #define SECTION_COUNT (sizeof sections / sizeof *sections)
 
@@ -307,12 +310,13 @@ static bool fail_section(const struct ini_key *k, struct fail *f)
     if (!*k->section)
         return fail_set(
             f, EXIT_USAGE,
-            "\"%s\" stands before the first section: expected [scenario], [target], [upstream] "
-            "or [load] above it",
+            "\"%s\" stands before the first section: expected [scenario], [target], [upstream], "
+            "[load] or [fault] above it",
             log_escape(span_of(k->name), shown, sizeof shown));
     return fail_set(
         f, EXIT_USAGE,
-        "unknown section [%s]%s%s%s: expected [scenario], [target], [upstream] or [load]",
+        "unknown section [%s]%s%s%s: expected [scenario], [target], [upstream], [load] or "
+        "[fault]",
         log_escape(span_of(k->section), shown, sizeof shown), nearest ? ", did you mean [" : "",
         nearest ? nearest : "", nearest ? "]?" : "");
 }
@@ -400,10 +404,11 @@ static void set_defaults(struct scenario *s, const char *where)
 
 static bool is_complete(const char *where, const struct scenario *s, struct fail *f)
 {
-    return *s->path || fail_set(f, EXIT_USAGE,
-                                "%s: [load] has no path: expected a line such as path = "
-                                "/api/devices",
-                                where);
+    if (!*s->path)
+        return fail_set(f, EXIT_USAGE,
+                        "%s: [load] has no path: expected a line such as path = /api/devices",
+                        where);
+    return fault_plan_check(&s->fault, f) || fail_prefix(f, "%s", where);
 }
 
 bool scenario_parse(const char *where, struct span text, struct scenario *s, struct fail *f)

@@ -6,6 +6,7 @@
  *   [target]    mode, threads, ... of `serve`
  *   [upstream]  delay, ... of `upstream`
  *   [load]      path, connections, rps-ramp, method, body, ... of `load`
+ *   [fault]     what, party, from, to and descriptors of a fault on demand (lab/fault.h)
  * Services are "postgres, memcached" or one of them. Figures are what was published, as "CONTESTANT
  * METRIC VALUE, ...", such as "gin max_rps 40k"; the metrics are those of reproduction_metrics, such as
  * max_rps (the highest rate that was held) and rps (of a closed loop). Comments begin with ; or # at the beginning of
@@ -19,6 +20,7 @@
 
 #include "base/fail.h"
 #include "base/span.h"
+#include "lab/fault.h"
 #include "load/load.h"
 #include "report/reproduction.h"
 #include "report/result.h"
@@ -54,6 +56,7 @@ struct scenario {
     struct target_config target;
     struct upstream_config upstream;
     struct load_config load;
+    struct fault_plan fault;
 };
 
 /* `name` is a built-in name (test1), or the path of a file (with a slash or ending in .ini).

@@ -218,9 +218,9 @@ bool services_start(struct services *s, const struct services_config *config, st
 }
 
 bool services_order(struct services *s, enum service which, enum service_order order,
-                    struct fail *f)
+                    uint32_t limit, struct fail *f)
 {
-    struct keeper_request request = {.which = which, .order = order};
+    struct keeper_request request = {.which = which, .order = order, .limit = limit};
     return send(s->keeper_fd, &request, sizeof request, MSG_NOSIGNAL) == (ssize_t)sizeof request ||
            fail_set(f, EXIT_FAILED, "the keeper of services has gone");
 }

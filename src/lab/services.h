@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/fail.h"
@@ -39,6 +40,8 @@ enum service_order {
     SERVICE_RESUME, /* SIGCONT */
     SERVICE_KILL,   /* SIGKILL; connections to it are reset, or refused */
     SERVICE_START,  /* after that, at the same address and with the same data */
+    SERVICE_LIMIT,  /* each process may open no more descriptors than `limit` */
+    SERVICE_UNLIMIT /* as many as before */
 };
 
 /* Whether the programs are installed (also outside PATH, where distributions put PostgreSQL's). On
@@ -50,10 +53,10 @@ bool services_available(bool wants_postgres, bool wants_memcached, struct fail *
 bool services_start(struct services *s, const struct services_config *config,
                     struct fail *f) MUST_USE;
 
-/* Has one of them stalled, killed or mended. Does not block: services_ordered() says when that is done,
+/* Has one of them stalled, killed, limited or mended. Does not block: services_ordered() says when that is done,
  * and there may be but one order at a time. */
 bool services_order(struct services *s, enum service which, enum service_order order,
-                    struct fail *f) MUST_USE;
+                    uint32_t limit, struct fail *f) MUST_USE;
 
 /* Whether the last order was carried out: `is_done` false, not yet. False with `f` filled: it cannot
  * be. A service that was started again has another pid. */

@@ -102,6 +102,12 @@ static bool choose_services(struct venue *s, const struct needs *n, struct fail 
     return true;
 }
 
+static bool can_have_fault(const struct venue *s, const struct needs *n, struct fail *f)
+{
+    bool is_ours = s->services_mode == SERVICES_MANAGED;
+    return fault_fits(&s->scenario->fault, is_ours && n->postgres, is_ours && n->memcached, f);
+}
+
 static bool start_services(struct venue *s, const struct needs *n, struct fail *f)
 {
     if (s->services_mode != SERVICES_MANAGED)
@@ -138,13 +144,18 @@ static bool make_tables(struct venue *s, const struct needs *n, struct fail *f)
     config.memcached = n->memcached ? s->services.memcached : NULL;
     config.cache = n->memcached ? "memcached" : "none";
     s->tables = storage_open(&config, 1, f);
-    s->audit = s->tables ? audit_open(s->tables, f) : NULL;
-    return s->audit || fail_prefix(f, "tables");
+    return s->tables || fail_prefix(f, "tables");
 }
 
+/* By connections of its own each time: a service may have been started again. */
 bool venue_clear(struct venue *s, struct fail *f)
 {
-    return !s->audit || audit_clear(s->audit, f);
+    if (!s->tables)
+        return true;
+    struct audit *audit = audit_open(s->tables, f);
+    bool is_clear = audit && audit_clear(audit, f);
+    audit_close(audit);
+    return is_clear;
 }
 
 const char *venue_services_text(const struct venue *s)
@@ -182,9 +193,9 @@ bool venue_open(struct venue *s, const struct scenario *scenario, const struct r
     folder_choose(config->out, scenario->name, s->folder);
     s->is_folder_new = access(s->folder, F_OK) != 0;
     if (!folder_make(s->folder, f) || !choose_cores(s, f) || !choose_services(s, &n, f) ||
-        !make_shape(s, f))
+        !can_have_fault(s, &n, f) || !make_shape(s, f))
         return false;
-    if (n.files || s->shape.is_set) {
+    if (n.files || venue_parts_with_own(s)) {
         s->contestants = contestants_open(f);
         if (!s->contestants)
             return false;
@@ -214,6 +225,11 @@ struct target_places venue_places(const struct venue *s)
         .cores = cores,
         .workers = workers ? workers : cores,
     };
+}
+
+bool venue_parts_with_own(const struct venue *s)
+{
+    return s->shape.is_set || fault_hits_target(&s->scenario->fault);
 }
 
 struct target_config venue_own_target(const struct venue *s)
@@ -248,7 +264,6 @@ void venue_close(struct venue *s)
     contestants_close(s->contestants);
     if (s->upstream)
         upstream_stop(s->upstream);
-    audit_close(s->audit);
     storage_free(s->tables);
     if (s->has_services)
         services_stop(&s->services);

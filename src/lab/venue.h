@@ -27,7 +27,6 @@ struct venue {
     bool has_services;
     struct services services;
     struct storage *tables; /* managed PostgreSQL of which the table is made here; else NULL */
-    struct audit *audit;    /* of them */
     struct upstream *upstream;
     char upstream_url[ADDRESS_TEXT_BYTES + 32];
     struct contestants *contestants; /* NULL: none is started by a file */
@@ -50,6 +49,9 @@ bool venue_clear(struct venue *s, struct fail *f) MUST_USE;
 
 /* What stands in the place of {pg_uri} and so on. */
 struct target_places venue_places(const struct venue *s);
+
+/* Whether our own target is to be a process of its own: it is to be limited, or hit by a fault. */
+bool venue_parts_with_own(const struct venue *s);
 
 /* Our own target, with the services and the upstream of this run. */
 struct target_config venue_own_target(const struct venue *s);

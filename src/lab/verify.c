@@ -14,11 +14,13 @@ static const uint64_t FRESH_NS = (CACHE_EXPIRY_S - 5) * NS_PER_S;
 
 bool verify_begin(struct verify *v, const struct target *t, struct fail *f)
 {
-    *v = (struct verify){0};
-    if (!target_storage(t))
+    *v = (struct verify){.storage = target_storage(t)};
+    if (!v->storage)
         return fail_set(f, EXIT_USAGE, "--verify: this scenario stores nothing");
-    v->audit = audit_open(target_storage(t), f);
-    return (v->audit && audit_rows(v->audit, &v->rows_before, f)) || fail_prefix(f, "--verify");
+    struct audit *audit = audit_open(v->storage, f);
+    bool is_read = audit && audit_rows(audit, &v->rows_before, f);
+    audit_close(audit);
+    return is_read || fail_prefix(f, "--verify");
 }
 
 static bool check_sample(struct audit *a, const struct load_sample *s, bool *is_equal,
@@ -35,45 +37,59 @@ static bool check_sample(struct audit *a, const struct load_sample *s, bool *is_
     return is_read;
 }
 
-static bool check_samples(struct verify *v, const struct load_result *r, unsigned *equal,
-                          unsigned *other, struct fail *f)
+/* What was read back. */
+struct readback {
+    uint64_t rows;         /* that came since the beginning */
+    unsigned equal, other; /* samples */
+};
+
+static bool check_samples(struct audit *a, const struct load_result *r, uint64_t since_ns,
+                          struct readback *b, struct fail *f)
 {
-    uint64_t now_ns = clock_ns();
     for (unsigned i = 0; i < r->sample_count; i++) {
         bool is_equal;
-        if (r->samples[i].answered_ns + FRESH_NS < now_ns)
+        if (r->samples[i].answered_ns < since_ns)
             continue;
-        if (!check_sample(v->audit, &r->samples[i], &is_equal, f))
+        if (!check_sample(a, &r->samples[i], &is_equal, f))
             return false;
-        *equal += is_equal;
-        *other += !is_equal;
+        b->equal += is_equal;
+        b->other += !is_equal;
     }
     return true;
 }
 
-bool verify_end(struct verify *v, const struct load_result *r, bool *is_mismatch, struct fail *f)
+/* By a connection of its own: a fault may have cut those that were open before. */
+static bool read_back(const struct verify *v, const struct load_result *r, uint64_t forgotten_ns,
+                      struct readback *b, struct fail *f)
 {
-    uint64_t rows, acknowledged = r->counts.ok;
+    uint64_t fresh_ns = clock_ns() - FRESH_NS, rows = 0;
+    struct audit *audit = audit_open(v->storage, f);
+    bool is_read = audit &&
+                   check_samples(audit, r, fresh_ns > forgotten_ns ? fresh_ns : forgotten_ns, b,
+                                 f) &&
+                   audit_rows(audit, &rows, f);
+    audit_close(audit);
+    b->rows = rows > v->rows_before ? rows - v->rows_before : 0;
+    return is_read || fail_prefix(f, "--verify");
+}
+
+bool verify_end(struct verify *v, const struct load_result *r, uint64_t forgotten_ns,
+                bool *is_mismatch, struct fail *f)
+{
+    struct readback b = {0};
+    uint64_t acknowledged = r->counts.ok;
     uint64_t unknown = r->counts.sent - acknowledged - r->counts.errors[LOAD_ERROR_status_4xx];
-    unsigned equal = 0, other = 0;
-    if (!check_samples(v, r, &equal, &other, f) || !audit_rows(v->audit, &rows, f))
-        return fail_prefix(f, "--verify");
-    rows -= v->rows_before;
-    *is_mismatch |= other || rows < acknowledged || rows > acknowledged + unknown;
+    if (!read_back(v, r, forgotten_ns, &b, f))
+        return false;
+    *is_mismatch |= b.other || b.rows < acknowledged || b.rows > acknowledged + unknown;
     int len = snprintf(v->text, sizeof v->text,
                        "%s: acknowledged %" PRIu64 ", rows %" PRIu64 ", sampled %u equal",
-                       *is_mismatch ? "NOT VERIFIED" : "verified", acknowledged, rows, equal);
-    if (other)
+                       *is_mismatch ? "NOT VERIFIED" : "verified", acknowledged, b.rows, b.equal);
+    if (b.other)
         len += snprintf(v->text + len, sizeof v->text - (size_t)len, ", %u missing or different",
-                        other);
+                        b.other);
     if (unknown)
         snprintf(v->text + len, sizeof v->text - (size_t)len, ", outcome of %" PRIu64 " unknown",
                  unknown);
     return true;
-}
-
-void verify_close(struct verify *v)
-{
-    audit_close(v->audit);
-    v->audit = NULL;
 }

@@ -10,20 +10,20 @@
 enum { VERIFY_SAMPLES = 1024 };
 
 struct verify {
-    struct audit *audit;
+    const struct storage *storage;
     uint64_t rows_before;
     char text[256]; /* "verified: acknowledged 10, rows 10, sampled 10 equal" */
 };
 
-/* Before the load; its config.samples is to be VERIFY_SAMPLES. False with `f` filled: there is
- * nothing to read back from. */
+/* Before the load; its config.samples is to be VERIFY_SAMPLES. The target must stay until the end. False
+ * with `f` filled: there is nothing to read back from. */
 bool verify_begin(struct verify *v, const struct target *t, struct fail *f) MUST_USE;
 
-/* After the load, right away: values in the cache expire. Fills `text`; `is_mismatch` tells that
- * something acknowledged is missing or other than it was said, or that there are rows nobody asked
- * for. False with `f` filled if it could not be read. */
-bool verify_end(struct verify *v, const struct load_result *r, bool *is_mismatch,
-                struct fail *f) MUST_USE;
-void verify_close(struct verify *v);
+/* After the load, right away: values in the cache expire. Those from before `forgotten_ns` (clock_ns(),
+ * 0: never) it has lost, by a fault on demand. Fills `text`; `is_mismatch` tells that something
+ * acknowledged is missing or other than it was said, or that there are rows nobody asked for. False
+ * with `f` filled if it could not be read. */
+bool verify_end(struct verify *v, const struct load_result *r, uint64_t forgotten_ns,
+                bool *is_mismatch, struct fail *f) MUST_USE;
 
 #endif

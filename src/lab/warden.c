@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -111,6 +112,8 @@ static void become_contestant(pid_t warden, int log)
         putenv(entry);
     sched_setaffinity(0, sizeof o->cpus, &o->cpus);
     enter_groups();
+    if (o->descriptors)
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){o->descriptors, o->descriptors});
     if (chdir(o->directory) == 0)
         execvp(argv[0], argv);
     dprintf(2, "iubench: cannot run %s in %s: %s\n", argv[0], o->directory, strerror(errno));

@@ -222,6 +222,33 @@ static void put_verdict(struct text *out, const json_t *document)
     }
 }
 
+static void put_fault(struct text *out, const json_t *target)
+{
+    const json_t *fault = at(target, "fault");
+    char available[SHOWN_BYTES];
+    double recovered_s = number_at(fault, "recovered_s");
+    if (!json_is_object(fault))
+        return;
+    text_addf(out, "\n");
+    markdown_text(text_at(target, "name"), out);
+    text_addf(out, ": ");
+    markdown_text(text_at(fault, "text"), out);
+    text_addf(out, " from %.1f to %.1f s, availability %s meanwhile, ", number_at(fault, "begin_s"),
+              number_at(fault, "end_s"), shown_share(number_at(fault, "availability"), available));
+    if (isnan(recovered_s))
+        text_addf(out, "not as before by the end\n");
+    else
+        text_addf(out, "as before %.0f s after it\n", recovered_s);
+}
+
+static void put_faults(struct text *out, const json_t *documents)
+{
+    json_t *document, *target;
+    size_t i, k;
+    json_array_foreach(documents, i, document)
+        json_array_foreach(at(document, "targets"), k, target) put_fault(out, target);
+}
+
 /* In words; several results are often of one scenario. */
 static void put_published(struct text *out, const json_t *documents)
 {
@@ -284,6 +311,7 @@ void markdown_put(const json_t *documents, struct text *out)
     size_t i;
     json_array_foreach(documents, i, document) put_verdict(out, document);
     put_table(out, documents);
+    put_faults(out, documents);
     put_published(out, documents);
     json_array_foreach(documents, i, document)
     {

@@ -258,6 +258,21 @@ static json_t *footprint_json(const struct result_footprint *f)
     return to;
 }
 
+static json_t *fault_json(const struct result_fault *f)
+{
+    if (!f)
+        return json_null();
+    json_t *to = json_object();
+    put(to, "what", json_string(f->what));
+    put(to, "party", json_string(f->party));
+    put(to, "text", json_string(f->text));
+    put(to, "begin_s", json_real(f->begin_s));
+    put(to, "end_s", json_real(f->end_s));
+    put(to, "availability", json_real(f->availability));
+    put(to, "recovered_s", number(f->recovered_s));
+    return to;
+}
+
 static json_t *target_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
@@ -277,6 +292,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));
     put(to, "footprint", footprint_json(t->footprint));
+    put(to, "fault", fault_json(t->fault));
     put(to, "check", t->check ? json_incref(t->check) : json_null());
     put(to, "verdict", verdict_json(r));
     put(to, "expectations", expectations_json(&r->expected));

@@ -19,6 +19,17 @@ struct result_footprint {
     double idle_bytes; /* PSS of its processes */
 };
 
+/* A fault that was made on demand while the load went on (lab/fault.h). Times are from its start. */
+struct result_fault {
+    const char *what, *party; /* "stall", "postgres" */
+    char text[48];            /* "postgres stalled" */
+    double begin_s, end_s;
+    double availability; /* of what ended meanwhile, in the seconds that it touched */
+    double recovered_s;  /* from its end to the first second since which all was as before (of what
+                            ended 99 % well, p99 at most twice the highest before or 10 ms above it), to a
+                            second; NAN: not before the end of the load */
+};
+
 /* One contestant's part, and what only the one who ran it knows. */
 struct result_target {
     const char *name;
@@ -26,6 +37,7 @@ struct result_target {
     const struct load_result *load;
     json_t *check; /* of its contract, see lab/check.h; NULL: not checked */
     const struct result_footprint *footprint; /* NULL: nobody asked */
+    const struct result_fault *fault;         /* NULL: none was made */
     const struct find_max *find_max;          /* NULL: `load` is no search's last run */
 };
 

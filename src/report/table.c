@@ -260,7 +260,8 @@ static unsigned bars_that_fit(const struct result *r, const struct result_target
     const struct load_result *l = t->load;
     unsigned lines = ALWAYS + (l->is_open ? 2 : 0) +
                      (l->counts.ok < l->counts.sent + l->counts.unsent) + party_lines(l) +
-                     !!r->pinning + (r->store && r->cache) + (r->pg_batch > 1) + l->expected.count;
+                     !!r->pinning + (r->store && r->cache) + (r->pg_batch > 1) + !!t->fault +
+                     l->expected.count;
     for (unsigned i = 0; i < l->reason_count; i++)
         lines += 1 + (unsigned)strlen(l->reasons[i]) / (PAGE_WIDTH - LABEL_WIDTH);
     unsigned left = lines < PAGE_LINES ? PAGE_LINES - lines : 0;
@@ -316,6 +317,21 @@ static void print_find_max(const struct page *p, const struct find_max *m)
     fprintf(p->to, "\n");
 }
 
+static void print_fault(const struct page *p, const struct result_target *t, const char *whose)
+{
+    char available[SHOWN_BYTES];
+    const struct result_fault *f = t->fault;
+    if (!f)
+        return;
+    fprintf(p->to, "%s%-*s%s%s%s%s from %.1f to %.1f s: availability %s meanwhile, ",
+            begin(p, FAINT), LABEL_WIDTH, "fault", end(p), whose, *whose ? ": " : "", f->text,
+            f->begin_s, f->end_s, shown_share(f->availability, available));
+    if (isnan(f->recovered_s))
+        fprintf(p->to, "%snot as before%s by the end\n", begin(p, BAD), end(p));
+    else
+        fprintf(p->to, "as before %.0f s after it\n", f->recovered_s);
+}
+
 static void print_one(const struct page *p, const struct result *r, const struct result_target *t)
 {
     if (t->find_max)
@@ -333,6 +349,7 @@ static void print_one(const struct page *p, const struct result *r, const struct
         fprintf(p->to, "%s%-*s%s%s, %s\n", begin(p, FAINT), LABEL_WIDTH, "storage", end(p),
                 r->store, r->cache);
     print_batch(p, r);
+    print_fault(p, t, "");
     print_expectations(p, t->load);
     print_reasons(p, t->load);
 }
@@ -365,6 +382,7 @@ void result_print(const struct result *r, FILE *to, bool color)
         print_row(&p, &r->targets[i]);
     print_batch(&p, r);
     for (unsigned i = 0; i < r->target_count; i++) {
+        print_fault(&p, &r->targets[i], r->targets[i].name);
         print_expectations(&p, r->targets[i].load);
         print_reasons(&p, r->targets[i].load);
     }

@@ -203,6 +203,30 @@ def test_search(show):
 # --- results with something wrong ---
 
 
+FAULT = {"what": "stall", "party": "postgres", "text": "postgres stalled", "begin_s": 5.1, "end_s": 10.2,
+         "availability": 0.25, "recovered_s": 1.8}
+
+
+def test_fault(show):
+    """The seconds that a fault on demand touched are shaded, in every panel against time, and it is told."""
+    document = results.result()
+    document["targets"][0]["fault"] = FAULT
+    page = show(document)
+    [row] = page.cells()
+    assert "postgres stalled from 5 s to 10 s, availability 25 % meanwhile, as before 2 s after it" in \
+        row[0].replace("\u202f", " ")
+    page.panels()  # drawn now
+    shaded = page.run("""
+        const { graph, canvas } = panels.get("availability").chart;
+        const context = canvas.querySelector("canvas").getContext("2d");
+        const ratio = context.canvas.width / context.canvas.clientWidth;
+        const y = graph.getArea().y + 1.5;
+        const { data } = context.getImageData(0, y * ratio, context.canvas.width, 1);
+        return arguments[0].map((x) => data[4 * Math.round(graph.toDomXCoord(x) * ratio) + 3] > 0);""",
+                      [4, 7.3, 12.7])
+    assert shaded == [False, True, False]
+
+
 def test_holes(show):
     """Seconds that are missing break the lines, and values that are not known are none."""
     target = results.target(seconds=12)

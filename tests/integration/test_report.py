@@ -128,6 +128,17 @@ def test_markdown_of_contestants(write):
     assert "```\niubench run test2\n```" in text
 
 
+def test_markdown_of_a_fault(write):
+    document = results.result()
+    fault = {"what": "lose", "party": "memcached", "text": "memcached lost", "begin_s": 5.0, "end_s": 10.0,
+             "availability": 0.5, "recovered_s": None}
+    document["targets"][0]["fault"] = fault
+    code, output, _ = run("report", *write(document), "--md")
+    assert code == 0
+    assert "\niubench: memcached lost from 5.0 to 10.0 s, availability 50 % meanwhile, not as before by the end\n" \
+        in output
+
+
 def test_markdown_of_several_results(write):
     """Of several results each line says of which it is."""
     _, text, _ = run("report", *write(results.result(), results.result(scenario="test1")), "--md")

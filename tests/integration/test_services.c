@@ -45,12 +45,13 @@ struct host {
 struct request {
     enum service which;
     enum service_order order;
+    uint32_t limit;
 };
 
 static bool carry_out(struct services *s, const struct request *r, struct fail *f)
 {
     bool is_done = false;
-    if (!services_order(s, r->which, r->order, f))
+    if (!services_order(s, r->which, r->order, r->limit, f))
         return false;
     while (!is_done) {
         if (!services_ordered(s, &is_done, f))
@@ -122,12 +123,18 @@ static void host_start(struct host *h, const struct services_config *config)
 }
 
 /* Has it do something to a service, and returns whether that was done. */
-static bool host_ask(struct host *h, enum service which, enum service_order order)
+static bool host_ask_limit(struct host *h, enum service which, enum service_order order,
+                           uint32_t limit)
 {
-    struct request request = {which, order};
+    struct request request = {which, order, limit};
     assert_int_equal(write(h->end, &request, sizeof request), sizeof request);
     host_await(h);
     return h->outcome.is_up;
+}
+
+static bool host_ask(struct host *h, enum service which, enum service_order order)
+{
+    return host_ask_limit(h, which, order, 0);
 }
 
 /* Asks the host to stop and returns its exit status. */
@@ -426,6 +433,29 @@ static void test_kill_and_start(void **state)
     assert_true(is_gone(s));
 }
 
+/* Out of descriptors, memcached answers whom it knows, and the others when it has some again. */
+static void test_limit(void **state)
+{
+    (void)state;
+    struct services_config config = {.wants_memcached = true};
+    struct host h;
+    char answer[64];
+    host_start(&h, &config);
+    const struct services *s = &h.outcome.services;
+    int known = ask_memcached(s);
+    assert_true(read(known, answer, sizeof answer) > 0);
+    assert_true(host_ask_limit(&h, SERVICE_MEMCACHED, SERVICE_LIMIT, 10));
+    int other = ask_memcached(s);
+    assert_int_equal(write(known, "version\r\n", 9), 9);
+    assert_true(answers_within(known, 10000));
+    assert_false(answers_within(other, 200));
+    assert_true(host_ask(&h, SERVICE_MEMCACHED, SERVICE_UNLIMIT));
+    close(known); /* which is when memcached tries again */
+    assert_true(answers_within(other, 10000));
+    close(other);
+    assert_int_equal(host_stop(&h), 0);
+}
+
 /* What cannot be done is said, and does no harm. */
 static void test_wrong_order(void **state)
 {
@@ -552,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_two_at_once),
         cmocka_unit_test(test_stall),
         cmocka_unit_test(test_kill_and_start),
+        cmocka_unit_test(test_limit),
         cmocka_unit_test(test_wrong_order),
         cmocka_unit_test(test_end_while_stalled),
         cmocka_unit_test(test_interrupt),

@@ -69,6 +69,26 @@ static void test_sections(void **state)
     assert_null(scenario.load.ramp);
 }
 
+/* A fault on demand; what does not fit together is told with the file's name. */
+static void test_fault(void **state)
+{
+    (void)state;
+    assert_parsed("[load]\npath = /x\n[fault]\nwhat = descriptors\nparty = memcached\n"
+                  "from = 12.5%\nto = 100%\ndescriptors = 32\n");
+    assert_int_equal(scenario.fault.what, FAULT_DESCRIPTORS);
+    assert_int_equal(scenario.fault.party, FAULT_MEMCACHED);
+    assert_float_equal(scenario.fault.from_pct, 12.5, 1e-9);
+    assert_float_equal(scenario.fault.to_pct, 100, 1e-9);
+    assert_int_equal(scenario.fault.descriptors, 32);
+    assert_refused(
+        "[load]\npath = /x\n[fault]\nwhat = stall\nfrom = 5s\n",
+        "dir/some.ini:5: from: \"5s\" is no share: expected percent of the load's length "
+        "such as 25%");
+    assert_refused("[load]\npath = /x\n[fault]\nwhat = stall\nfrom = 50%\nto = 50%\n",
+                   "dir/some.ini: [fault] ends before it begins: expected from and to such as 25% "
+                   "and 50%");
+}
+
 /* Without a name the file's is taken; without services none are wanted. */
 static void test_defaults(void **state)
 {
@@ -179,10 +199,10 @@ static void test_refused(void **state)
                    "dir/some.ini:2: \"delay\" is no key of [load]: it belongs in [upstream]");
     assert_refused("[taget]\nmode = db\n",
                    "dir/some.ini:2: unknown section [taget], did you mean [target]?: expected "
-                   "[scenario], [target], [upstream] or [load]");
+                   "[scenario], [target], [upstream], [load] or [fault]");
     assert_refused("path = /x\n",
                    "dir/some.ini:1: \"path\" stands before the first section: expected [scenario], "
-                   "[target], [upstream] or [load] above it");
+                   "[target], [upstream], [load] or [fault] above it");
     assert_refused("[load]\npath = /x\nnonsense\n",
                    "dir/some.ini:3: \"nonsense\" is neither: expected [section], key = value or ; "
                    "comment");
@@ -273,7 +293,11 @@ static void test_prefixes(void **state)
 static void test_built_in(void **state)
 {
     (void)state;
-    static const char *const names[] = {"fault-overload",
+    static const char *const names[] = {"fault-cache-lost",
+                                        "fault-db-stall",
+                                        "fault-fd",
+                                        "fault-fd-cache",
+                                        "fault-overload",
                                         "fetch-external",
                                         "fetch-external-ab",
                                         "fib",
@@ -299,7 +323,9 @@ static void test_built_in(void **state)
             fail_msg("%s", failure.text);
         assert_string_equal(scenario.name, names[i]);
         assert_true(*scenario.summary);
-        assert_true(*scenario.published || strncmp(names[i], "fault-", 6) == 0);
+        bool is_fault = strncmp(names[i], "fault-", 6) == 0;
+        assert_true(*scenario.published || is_fault);
+        assert_true((scenario.fault.what != FAULT_NONE) == is_fault);
         assert_true((*scenario.cause != 0) == (scenario.contestant_count >= 2));
     }
     assert_null(files[FILES].name);
@@ -334,7 +360,8 @@ static void test_load(void **state)
     assert_string_equal(
         failure.text,
         "unknown scenario \"tets1\", did you mean \"test1\"?: expected "
-        "fault-overload, fetch-external, fetch-external-ab, fib, fib-ab, footprint, rps-table, "
+        "fault-cache-lost, fault-db-stall, fault-fd, fault-fd-cache, fault-overload, "
+        "fetch-external, fetch-external-ab, fib, fib-ab, footprint, rps-table, "
         "techempower-json, techempower-plaintext, test1, test1-closed, test2, test2-closed, "
         "why-closed-loop, why-idle-connections, why-open-loop, why-orm, why-timeout, or the path "
         "of a .ini file");
@@ -352,12 +379,13 @@ static void test_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sections),   cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_continued),  cmocka_unit_test(test_values),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_refused_values),
-        cmocka_unit_test(test_hostile),    cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_built_in),   cmocka_unit_test(test_figures),
-        cmocka_unit_test(test_reproduced), cmocka_unit_test(test_load),
+        cmocka_unit_test(test_sections),       cmocka_unit_test(test_fault),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_continued),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused_values), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_built_in),
+        cmocka_unit_test(test_figures),        cmocka_unit_test(test_reproduced),
+        cmocka_unit_test(test_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
