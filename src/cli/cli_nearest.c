@@ -86,7 +86,7 @@ const struct command *cli_find(const struct command *const *commands, const char
 
     char shown[64];
     const char *nearest = cli_nearest(name, names);
-    fail_set(f, EXIT_USAGE, "unknown command \"%s\"%s%s%s",
+    fail_set(f, EXIT_USAGE, "unknown %s \"%s\"%s%s%s", name[0] == '-' ? "option" : "command",
              log_escape(span_of(name), shown, sizeof shown), nearest ? "; did you mean \"" : "",
              nearest ? nearest : "; iubench --help lists them", nearest ? "\"?" : "");
     return NULL;

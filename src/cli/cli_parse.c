@@ -304,8 +304,8 @@ static bool check_arguments(const struct reader *r)
     const struct command *c = r->command;
     char shown[SHOWN_BYTES];
     if (r->arguments->count < c->arguments_min)
-        return fail_set(r->f, EXIT_USAGE, "iubench %s needs %s; iubench %s --help shows examples",
-                        c->name, c->arguments, c->name);
+        return fail_set(r->f, EXIT_USAGE, "%s is missing; iubench %s --help shows examples",
+                        c->arguments, c->name);
     if (r->arguments->count <= c->arguments_max)
         return true;
     log_escape(span_of(r->arguments->items[c->arguments_max]), shown, sizeof shown);

@@ -30,7 +30,8 @@ static const struct option_row check_options[] = {
      .choices = modes,
      .help =
          "whose routes must be there; auto: those of the mode that /openapi.json tells, without "
-         "one GET /api/devices and GET /healthz, and what else it has is checked as well (auto)"},
+         "one GET /api/devices and GET /healthz, and what else it has is checked as well (default "
+         "auto)"},
     {.name = "pg",
      .kind = OPTION_TEXT,
      .at = AT(check.pg),
@@ -51,7 +52,7 @@ static const struct option_row check_options[] = {
      .kind = OPTION_DURATION,
      .at = AT(check.timeout_ns),
      .metavar = "DURATION",
-     .help = "of each answer (10s)"},
+     .help = "of each answer (default 10s)"},
     {.name = "json",
      .kind = OPTION_FLAG,
      .at = AT(is_json),

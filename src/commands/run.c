@@ -50,7 +50,7 @@ static const struct option_row run_options[] = {
      .min = 1,
      .max = 1000,
      .help = "races of each target, which is restarted for each; in an order and then in its "
-             "reverse, in turn (1)"},
+             "reverse, in turn (default 1)"},
     {.name = "out",
      .letter = 'o',
      .kind = OPTION_TEXT,

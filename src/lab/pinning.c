@@ -169,5 +169,5 @@ bool pinning_choose(const char *how, struct pinning *p, struct fail *f)
     if (strchr(how, '/'))
         return parse_parties(how, p, f);
     return share_list(how, p, f) ||
-           fail_prefix(f, "--pin takes auto, none, a core list, or TARGET/CLIENT[/SERVICES]");
+           fail_prefix(f, "expected auto, none, a core list, or TARGET/CLIENT[/SERVICES]");
 }

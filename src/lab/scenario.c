@@ -461,9 +461,12 @@ static bool fail_unknown(const char *name, struct fail *f)
     }
     names[count] = NULL;
     const char *nearest = cli_nearest(name, names);
-    fail_set(f, EXIT_USAGE, "unknown scenario \"%s\"%s%s%s: expected %sor the path of a .ini file",
-             log_escape(span_of(name), shown, sizeof shown), nearest ? ", did you mean \"" : "",
-             nearest ? nearest : "", nearest ? "\"?" : "", text_span(&known).data);
+    log_escape(span_of(name), shown, sizeof shown);
+    if (nearest)
+        fail_set(f, EXIT_USAGE, "unknown scenario \"%s\"; did you mean \"%s\"?", shown, nearest);
+    else
+        fail_set(f, EXIT_USAGE, "unknown scenario \"%s\": expected %sor the path of a .ini file",
+                 shown, text_span(&known).data);
     text_free(&known);
     return false;
 }

@@ -379,10 +379,13 @@ static bool fail_unknown(const char *name, struct fail *f)
     for (unsigned i = 0; i < count; i++)
         text_addf(&known, "%s, ", names[i]);
     const char *nearest = cli_nearest(name, (const char *const *)names);
-    fail_set(f, EXIT_USAGE,
-             "unknown target \"%s\"%s%s%s: expected %siubench, a URL, or the path of a .ini file",
-             log_escape(span_of(name), shown, sizeof shown), nearest ? ", did you mean \"" : "",
-             nearest ? nearest : "", nearest ? "\"?" : "", text_span(&known).data);
+    log_escape(span_of(name), shown, sizeof shown);
+    if (nearest)
+        fail_set(f, EXIT_USAGE, "unknown target \"%s\"; did you mean \"%s\"?", shown, nearest);
+    else
+        fail_set(f, EXIT_USAGE,
+                 "unknown target \"%s\": expected %siubench, a URL, or the path of a .ini file",
+                 shown, text_span(&known).data);
     text_free(&known);
     while (count)
         free(names[--count]);

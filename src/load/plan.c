@@ -182,7 +182,7 @@ static void clients_say(const struct clients_ramp *c)
     char stage[UNITS_TEXT_BYTES], think[UNITS_TEXT_BYTES], length[UNITS_TEXT_BYTES];
     log_line(
         "clients ramp: %u to %u clients in %u stages of %s (%s in all), each thinking %s%s; if "
-        "answers took no time that were %.0f to %.0f requests/s, %.3g/s more every second",
+        "answers took no time that would be %.0f to %.0f requests/s, %.0f/s more every second",
         c->pods, c->pods * c->stage_count, c->stage_count, units_duration_text(c->stage_ns, stage),
         units_duration_text(clients_length_ns(c), length), c->is_think_fixed ? "" : "up to ",
         units_duration_text(c->think_ns, think), clients_equivalent_rps(c, c->pods, 0),

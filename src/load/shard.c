@@ -46,8 +46,7 @@ static bool parse_start(const char *text, struct shard *s, struct fail *f)
                         shown, now_text);
     }
     if (s->start_at_us < now_us)
-        return fail_set(f, EXIT_USAGE, "--start-at \"%s\" is past by %.3g s: it is %s", shown,
-                        (double)(now_us - s->start_at_us) / 1e6, now_text);
+        return fail_set(f, EXIT_USAGE, "--start-at \"%s\" is past: it is %s", shown, now_text);
     if (s->start_at_us - now_us > AHEAD_MAX_US)
         return fail_set(f, EXIT_USAGE, "--start-at \"%s\" is more than a day away: it is %s", shown,
                         now_text);

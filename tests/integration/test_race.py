@@ -330,7 +330,7 @@ def test_bad_files(lab, text, said):
 
 
 def test_unknown(lab):
-    """An unknown name is told with those that there are."""
+    """An unknown name is told with the one that was meant."""
     code, _, errors = lab.run("go-tund")
     assert code == 2 and 'unknown target "go-tund"' in errors
     if os.path.exists(os.path.join(os.path.dirname(PROGRAM), "..", "contestants")):

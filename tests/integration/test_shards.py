@@ -260,7 +260,7 @@ def test_all_begin_together(serve, tmp_path):
 
 
 @pytest.mark.parametrize("words, said", [
-    (["--start-at", "2001-01-01T00:00:00Z"], "is past by"),
+    (["--start-at", "2001-01-01T00:00:00Z"], "is past: it is"),
     (["--start-at", "tomorrow"], "is no time"),
     (["--shard", "4/4"], "expected INDEX/COUNT, from 0/4"),
     (["--shard", "0/65"], "65 clients cannot share 64 connections"),

@@ -274,8 +274,7 @@ static void test_arguments(void **state)
     assert_int_equal(config.connections, 5);
     assert_refused("a b", "unexpected argument \"b\": iubench load takes only [URL]");
     assert_refused_by(&serve, "x", "unexpected argument \"x\": iubench serve takes none");
-    assert_refused_by(&report, "-q",
-                      "iubench report needs RESULT...; iubench report --help shows examples");
+    assert_refused_by(&report, "-q", "RESULT... is missing; iubench report --help shows examples");
 }
 
 /* Unknown options are refused with the nearest one there is, prefixes are not options. */
@@ -448,6 +447,8 @@ static void test_find(void **state)
     assert_int_equal(fail.exit, EXIT_USAGE);
     assert_null(cli_find(commands, "frobnicate", &fail));
     assert_string_equal(fail.text, "unknown command \"frobnicate\"; iubench --help lists them");
+    assert_null(cli_find(commands, "--frobnicate", &fail));
+    assert_string_equal(fail.text, "unknown option \"--frobnicate\"; iubench --help lists them");
 }
 
 /* The whole page, as it stands: aligned, wrapped, nothing wider than 80 columns. */

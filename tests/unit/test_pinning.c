@@ -172,8 +172,8 @@ static void test_choose_refused(void **state)
         {"/0", "core list of the target is empty"},
         {"0/", "core list of the client is empty"},
         {"0/1000", "cores of the client: "},
-        {"automatic", "--pin takes auto, none, a core list, or TARGET/CLIENT[/SERVICES]"},
-        {"", "--pin takes"},
+        {"automatic", "expected auto, none, a core list, or TARGET/CLIENT[/SERVICES]"},
+        {"", "expected auto"},
     };
     struct pinning p;
     struct fail f;

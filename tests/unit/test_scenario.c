@@ -357,9 +357,11 @@ static void test_load(void **state)
     char path[] = "/tmp/iubench-scenario-XXXXXX";
     assert_false(scenario_load("tets1", &scenario, &failure));
     assert_int_equal(failure.exit, EXIT_USAGE);
+    assert_string_equal(failure.text, "unknown scenario \"tets1\"; did you mean \"test1\"?");
+    assert_false(scenario_load("shop", &scenario, &failure));
     assert_string_equal(
         failure.text,
-        "unknown scenario \"tets1\", did you mean \"test1\"?: expected "
+        "unknown scenario \"shop\": expected "
         "fault-cache-lost, fault-db-stall, fault-fd, fault-fd-cache, fault-overload, "
         "fetch-external, fetch-external-ab, fib, fib-ab, footprint, rps-table, "
         "techempower-json, techempower-plaintext, test1, test1-closed, test2, test2-closed, "

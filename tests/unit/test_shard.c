@@ -149,7 +149,7 @@ static void test_words(void **state)
     refuses("1/4/", NULL, "INDEX/COUNT");
     refuses("0/10001", NULL, "INDEX/COUNT");
     refuses(NULL, "noon", "is no time");
-    refuses(NULL, "2001-01-01T00:00:00Z", "is past by");
+    refuses(NULL, "2001-01-01T00:00:00Z", "is past: it is");
     refuses(NULL, "2999-01-01T00:00:00Z", "more than a day away");
     refuses(NULL, "+2h5", "--start-at");
     refuses(NULL, "+26h", "more than a day away");
