@@ -1,8 +1,41 @@
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "base/text.h"
+
+static struct {
+    pthread_mutex_t lock;
+    bool is_on;
+    struct text lines;
+} held = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void put(struct span text)
+{
+    if (write(STDERR_FILENO, text.data, text.len) < 0)
+        return; /* nobody listens: there is no one to tell */
+}
+
+void log_hold(void)
+{
+    pthread_mutex_lock(&held.lock);
+    held.is_on = true;
+    pthread_mutex_unlock(&held.lock);
+}
+
+void log_release(void)
+{
+    pthread_mutex_lock(&held.lock);
+    held.is_on = false;
+    if (held.lines.len)
+        put(text_span(&held.lines));
+    text_free(&held.lines);
+    held.lines = (struct text){0};
+    pthread_mutex_unlock(&held.lock);
+}
 
 void log_line(const char *format, ...)
 {
@@ -16,8 +49,12 @@ void log_line(const char *format, ...)
     if (len > sizeof line - 2)
         len = sizeof line - 2;
     line[len++] = '\n';
-    if (write(STDERR_FILENO, line, len) < 0)
-        return; /* nobody listens: there is no one to tell */
+    pthread_mutex_lock(&held.lock);
+    if (held.is_on)
+        text_add(&held.lines, (struct span){line, len});
+    else
+        put((struct span){line, len});
+    pthread_mutex_unlock(&held.lock);
 }
 
 const char *log_escape(struct span s, char *out, size_t room)

@@ -11,6 +11,11 @@
  */
 void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* Keeps lines back until log_release(), while standard error shows something else. Those of a program that
+ * is killed meanwhile are lost. */
+void log_hold(void);
+void log_release(void); /* harmless when nothing is kept */
+
 /* Copies `s` to `out` (always NUL-terminated) so that it is harmless in a log, a terminal and a
  * JSON string: printable ASCII except `"` and `\` stays, everything else becomes \xNN; what does
  * not fit ends in "...". Returns `out`. */

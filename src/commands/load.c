@@ -66,22 +66,10 @@ static bool is_signalled(void *arg)
 
 static struct view *open_view(const struct load_plan *plan, const struct output *o)
 {
-    if (o->config->is_quiet || !view_is_possible(STDERR_FILENO))
-        return NULL;
-    struct view *view = view_open(STDERR_FILENO);
-    struct view_state *state = view_state(view);
-    const char *url = live_url(o->live);
-    snprintf(state->title, sizeof state->title, "%s %s%s%s", plan->method_text, plan->url.text,
-             url ? "   dashboard: " : "", url ? url : "");
-    snprintf(state->model, sizeof state->model, "%s",
-             plan->is_open        ? plan->model
-             : plan->clients.pods ? "clients ramp"
-                                  : "closed loop");
-    state->is_open = plan->is_open;
-    state->request_count = plan->request_count;
-    if (plan->window_ns != UINT64_MAX && !plan->is_climbing)
-        state->window_ns = plan->window_ns;
-    return view;
+    char behind[ADDRESS_TEXT_BYTES + 32] = "";
+    if (live_url(o->live))
+        snprintf(behind, sizeof behind, "   dashboard: %s", live_url(o->live));
+    return view_open_load(plan, "", behind);
 }
 
 /* A file that cannot be written is said before the load, not after it. */

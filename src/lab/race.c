@@ -15,6 +15,7 @@
 #include "lab/sampler.h"
 #include "lab/verify.h"
 #include "report/result.h"
+#include "report/view.h"
 
 enum { URL_BYTES = 2560, WARM_CONNECTIONS = 8 };
 static const uint64_t CHECK_TIMEOUT_NS = 30 * NS_PER_S; /* a whole fib(35) in Python */
@@ -27,6 +28,7 @@ struct turn {
     bool has_child;        /* somebody else's */
     char url[URL_BYTES];
     struct sampler *sampler;
+    struct view *view; /* NULL: lines */
     struct verify verify;
     bool is_verified;
     uint64_t start_ns; /* until it was healthy */
@@ -241,6 +243,8 @@ static bool should_end(void *arg)
     struct turn *t = arg;
     const struct services *services = &t->venue->services;
     pid_t pg_pid = services->pg_pid, memcached_pid = services->memcached_pid;
+    if (t->view)
+        view_tick(t->view);
     if (!t->is_broken)
         t->is_broken = !fault_turn(&t->fault, &t->race->why);
     if (services->pg_pid != pg_pid)
@@ -263,7 +267,10 @@ static void second_passed(void *arg, struct load_second *row)
     struct turn *t = arg;
     sampler_fill(t->sampler, row);
     live_second(t->venue->live, row);
-    result_print_second(row, stderr);
+    if (t->view)
+        view_add(view_state(t->view), row);
+    else if (!t->venue->scenario->load.is_quiet)
+        result_print_second(row, stderr);
 }
 
 static struct load_plan *plan_new(const struct turn *t, const struct load_config *config,
@@ -332,6 +339,20 @@ static bool start_sampler(struct turn *t, const struct load_plan *plan, struct f
     return t->sampler;
 }
 
+static struct view *open_view(const struct turn *t, const struct load_plan *plan)
+{
+    char before[160], behind[ADDRESS_TEXT_BYTES + 32] = "";
+    const char *url = live_url(t->venue->live);
+    if (t->venue->config->repeat > 1)
+        snprintf(before, sizeof before, "%.100s, race %u of %u: ", t->race->entrant->name,
+                 t->race->repeat, t->venue->config->repeat);
+    else
+        snprintf(before, sizeof before, "%.100s: ", t->race->entrant->name);
+    if (url)
+        snprintf(behind, sizeof behind, "   dashboard: %s", url);
+    return view_open_load(plan, before, behind);
+}
+
 static bool load(struct turn *t, struct fail *f)
 {
     struct load_watch watch = {
@@ -347,7 +368,11 @@ static bool load(struct turn *t, struct fail *f)
                 &(struct result_target){.name = t->race->entrant->name, .repeat = t->race->repeat},
                 plan);
     t->window_ns = plan->window_ns;
-    t->race->has_result = start_sampler(t, plan, f) && load_run(plan, &watch, &t->race->load, f);
+    if (start_sampler(t, plan, f)) {
+        t->view = open_view(t, plan);
+        t->race->has_result = load_run(plan, &watch, &t->race->load, f);
+        view_close(t->view);
+    }
     load_plan_free(plan);
     sampler_stop(t->sampler);
     return t->race->has_result;

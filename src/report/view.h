@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "load/load.h"
+#include "load/plan.h"
 
 /* --- what is shown --- */
 
@@ -58,8 +59,13 @@ struct view;
  * program in its foreground. */
 bool view_is_possible(int fd);
 
-/* Takes the terminal over, until view_close(). At most one at a time. */
+/* Takes the terminal over, until view_close(); lines for standard error wait for that. At most one at a
+ * time. */
 struct view *view_open(int fd);
+
+/* The view of this load, on standard error; NULL if the plan is to be quiet or that is no terminal.
+ * `before` and `behind` stand beside what is loaded, in the title. */
+struct view *view_open_load(const struct load_plan *plan, const char *before, const char *behind);
 struct view_state *view_state(struct view *v);
 
 /* Draws a frame if the last one is older than a sixth of a second or was of another size. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 static const uint64_t FRAME_NS = NS_PER_S / 6;
@@ -66,6 +68,12 @@ static void leave_terminal(void)
 }
 
 static void signalled(int signal);
+
+static void give_back(void)
+{
+    leave_terminal();
+    log_release();
+}
 
 static void catch_signals(void)
 {
@@ -158,9 +166,29 @@ struct view *view_open(int fd)
     if (tcgetattr(fd, &terminal.before) != 0)
         memset(&terminal.before, 0, sizeof terminal.before);
     if (!is_registered)
-        is_registered = atexit(leave_terminal) == 0;
+        is_registered = atexit(give_back) == 0;
+    log_hold();
     catch_signals();
     take_terminal();
+    return v;
+}
+
+struct view *view_open_load(const struct load_plan *plan, const char *before, const char *behind)
+{
+    if (plan->config.is_quiet || !view_is_possible(STDERR_FILENO))
+        return NULL;
+    struct view *v = view_open(STDERR_FILENO);
+    struct view_state *state = &v->state;
+    snprintf(state->title, sizeof state->title, "%s%s %s%s", before, plan->method_text,
+             plan->url.text, behind);
+    snprintf(state->model, sizeof state->model, "%s",
+             plan->is_open        ? plan->model
+             : plan->clients.pods ? "clients ramp"
+                                  : "closed loop");
+    state->is_open = plan->is_open;
+    state->request_count = plan->request_count;
+    if (plan->window_ns != UINT64_MAX && !plan->is_climbing)
+        state->window_ns = plan->window_ns;
     return v;
 }
 
@@ -206,7 +234,7 @@ void view_close(struct view *v)
 {
     if (!v)
         return;
-    leave_terminal();
+    give_back();
     release_signals();
     free(v->state.seconds);
     free(v->state.all);
