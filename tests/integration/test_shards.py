@@ -352,6 +352,20 @@ def rewritten(shards, tmp_path, change):
     return paths
 
 
+def test_the_whole_is_said_first(shards, tmp_path):
+    """There are fewer places for reasons than these shards have: what is missing and who was
+    interrupted stand there all the same, then what is worst."""
+    paths = rewritten(shards, tmp_path, lambda i, document: (
+        document.update(interrupted=i == 3), document["targets"][0].update(verdict={
+            "status": "INVALID" if i == 2 else "SUSPECT", "reasons": [f"reason {n}" for n in range(4)]})))
+    _, whole, _ = merge(tmp_path, *paths[1:])
+    reasons = whole["verdict"]["reasons"]
+    assert "missing (0)" in reasons[0] and reasons[1] == "shard 3 was interrupted"
+    assert reasons[2] == "shard 2: reason 0" and reasons[6] == "shard 1: reason 0"
+    assert "more reasons than are shown" in reasons[7] and len(reasons) == 8
+    assert whole["verdict"]["status"] == "INVALID" and whole["targets"][0]["exit"] == 1
+
+
 def only(index, change):
     return lambda i, document: change(document) if i == index else None
 
