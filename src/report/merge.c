@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "report/differences.h"
@@ -662,6 +663,23 @@ static bool measure_clocks(struct merge *m, struct fail *f)
     return bound_by_kernels(m, f);
 }
 
+/* What a shell opens for the output of a client stays empty when the client is lost. */
+static bool is_left_empty(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) && s.st_size == 0;
+}
+
+static bool open_parts(const struct cli_texts *files, struct merge *m, struct fail *f)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (!is_left_empty(files->items[i]) &&
+            !part_open(files->items[i], &m->parts[m->part_count++], &m->shard_count, f))
+            return false;
+    return m->part_count ||
+           fail_set(f, EXIT_FAILED, "no shard has left a result: what is there is empty");
+}
+
 bool merge_files(const struct cli_texts *files, struct merge *m, struct fail *f)
 {
     *m = (struct merge){.parts = mem_need(files->count, sizeof *m->parts)};
@@ -670,10 +688,7 @@ bool merge_files(const struct cli_texts *files, struct merge *m, struct fail *f)
                                    .send_lag = hist_new(),
                                    .client_steal_pct = NAN,
                                    .started_us = INT64_MAX};
-    for (size_t i = 0; i < files->count; i++)
-        if (!part_open(files->items[i], &m->parts[m->part_count++], &m->shard_count, f))
-            return false;
-    if (!check_parts(m, f) || !read_common(&m->parts[0], &m->load, f) ||
+    if (!open_parts(files, m, f) || !check_parts(m, f) || !read_common(&m->parts[0], &m->load, f) ||
         !read_expected(&m->parts[0], &m->load, f))
         return false;
     find_missing(m);

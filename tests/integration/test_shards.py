@@ -339,6 +339,16 @@ def test_ended_shard_is_marked(serve, tmp_path):
     assert 300 < whole["targets"][0]["requests"]["scheduled"] < 400
 
 
+def test_empty_file_is_a_lost_shard(shards, tmp_path):
+    """What a shell leaves of `--json - >1.json` when the client is lost."""
+    empty = tmp_path / "1.json"
+    empty.touch()
+    code, whole, errors = merge(tmp_path, files(shards)[0], empty, *files(shards)[2:])
+    assert code == 1 and "1 of 4 shards are missing: 1;" in errors and whole["shards"]["missing"] == [1]
+    done = subprocess.run([IUBENCH, "merge", empty], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 1 and "no shard has left a result" in done.stderr
+
+
 # --- what does not belong together ---
 
 def rewritten(shards, tmp_path, change):
