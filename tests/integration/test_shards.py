@@ -11,14 +11,15 @@ import zlib
 
 import pytest
 
-from iubench import Process
+from iubench import Process, wait_for
 from test_load import IUBENCH, OK, answer, load, read, serve  # noqa: F401
 
 SHARDS = 4
 AS_A_WHOLE = (0, 5)  # 5: a busy machine made a client late; what is counted is the same
 
 
-def soon(seconds=1.2):
+def soon(seconds=3):
+    """A time to begin at; by default late enough for clients of a busy machine."""
     at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
     return at.isoformat().replace("+00:00", "Z")
 
@@ -248,7 +249,7 @@ def test_all_begin_together(serve, tmp_path):
     async def behave(server, number, reader, writer):
         times.append(time.time())
         writer.write(OK)
-    start_at = soon(1.5)
+    start_at = soon()
     agreed = datetime.datetime.fromisoformat(start_at.replace("Z", "+00:00")).timestamp()
     parts = run(tmp_path, serve(behave).url, "--rate", "100", "-d", "500ms", "-c", "4",
                 start_at=start_at)
@@ -309,8 +310,9 @@ def test_clock_from(tmp_path):
 
 def test_killed_shard_is_named(serve, tmp_path):
     """One is killed midway and leaves nothing: the others are a result that says so."""
-    clients = start(tmp_path, serve(answer).url, "--rate", "200", "-d", "2s", "-c", "8")
-    time.sleep(2)
+    server = serve(answer)
+    clients = start(tmp_path, server.url, "--rate", "200", "-d", "2s", "-c", "8")
+    wait_for(lambda: server.requests > 100)
     clients[2].kill()
     clients[2].communicate(timeout=10)
     finish([c for c in clients if c is not clients[2]])
@@ -328,8 +330,9 @@ def test_killed_shard_is_named(serve, tmp_path):
 
 def test_ended_shard_is_marked(serve, tmp_path):
     """One is ended by a signal midway: what it had counts, and the whole is said to be interrupted."""
-    clients = start(tmp_path, serve(answer).url, "--rate", "200", "-d", "2s", "-c", "8")
-    time.sleep(2.2)
+    server = serve(answer)
+    clients = start(tmp_path, server.url, "--rate", "200", "-d", "2s", "-c", "8")
+    wait_for(lambda: server.requests > 100)
     clients[1].send_signal(signal.SIGTERM)
     clients[1].communicate(timeout=10)
     finish([c for c in clients if c is not clients[1]])
