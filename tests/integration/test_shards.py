@@ -24,9 +24,11 @@ def soon(seconds=3):
     return at.isoformat().replace("+00:00", "Z")
 
 
-def start(folder, url, *words, shards=range(SHARDS), start_at=None, count=SHARDS):
+def start(folder, url, *words, shards=range(SHARDS), start_at=None, count=SHARDS, prefixes=None):
+    """`prefixes`: words before each shard's, which run it elsewhere."""
     start_at = start_at or soon()
-    return [subprocess.Popen([IUBENCH, "load", "-q", "--shard", f"{i}/{count}", "--start-at", start_at,
+    return [subprocess.Popen([*(prefixes[i] if prefixes else []), IUBENCH, "load", "-q",
+                              "--shard", f"{i}/{count}", "--start-at", start_at,
                               "--json", folder / f"{i}.json", *words, url],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for i in shards]
