@@ -126,8 +126,8 @@ const struct command command_merge = {
         "same options otherwise. Counts and histograms are added; each shard's own quantiles, "
         "verdict and clock stand beside the sum.\n\n"
         "Results that do not belong together, or are there twice, are refused. Where shards are "
-        "missing the result is of the others, its verdict is SUSPECT and names them, and the exit "
-        "code is 1 unless --partial is given.\n\n"
+        "missing, or left an empty file, the result is of the others, its verdict is SUSPECT and "
+        "names them, and the exit code is 1 unless --partial is given.\n\n"
         "Exit code: 0 done, 1 shards are missing, a file cannot be read or no request succeeded, 2 "
         "usage or no shards of one load, 3 an --expect of the load was not met by all together, 5 "
         "the verdict is INVALID.",

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "report/differences.h"
@@ -454,29 +455,66 @@ static void add_reason(struct load_result *to, enum load_verdict verdict, const 
     va_end(args);
 }
 
-static bool add_verdict(const struct merge_part *part, struct load_result *to, struct fail *f)
+static void say_missing(struct merge *m)
+{
+    char list[128] = "";
+    size_t len = 0;
+    for (unsigned i = 0; i < m->missing_count && len < sizeof list - 16; i++)
+        len += (size_t)snprintf(list + len, sizeof list - len, "%s%u", i ? ", " : "",
+                                m->missing[i]);
+    if (m->missing_count)
+        add_reason(&m->load, LOAD_SUSPECT,
+                   "%u of %u shards are missing (%s): this is what the others sent",
+                   m->missing_count, m->shard_count, list);
+}
+
+static bool add_interruption(const struct merge_part *part, struct load_result *to, struct fail *f)
+{
+    bool is_interrupted;
+    if (!read_bool(&part->root, "interrupted", &is_interrupted, f))
+        return false;
+    if (is_interrupted)
+        add_reason(to, LOAD_SUSPECT, "shard %u was interrupted", part->index);
+    to->is_interrupted |= is_interrupted;
+    return true;
+}
+
+/* Nothing, if the shard's verdict is not `wanted`. */
+static bool add_verdict(const struct merge_part *part, enum load_verdict wanted,
+                        struct load_result *to, struct fail *f)
 {
     struct read_node verdict, reasons;
     const char *status;
-    bool is_interrupted;
     size_t i;
     json_t *reason;
     if (!read_object(&part->target, "verdict", &verdict, f) ||
-        !read_text(&verdict, "status", &status, f) ||
-        !read_array(&verdict, "reasons", &reasons, f) ||
-        !read_bool(&part->root, "interrupted", &is_interrupted, f))
+        !read_text(&verdict, "status", &status, f) || !read_array(&verdict, "reasons", &reasons, f))
         return false;
     enum load_verdict its = strcmp(status, "VALID") == 0     ? LOAD_VALID
                             : strcmp(status, "SUSPECT") == 0 ? LOAD_SUSPECT
                                                              : LOAD_INVALID;
+    if (its != wanted)
+        return true;
     json_array_foreach(reasons.value, i, reason)
         add_reason(to, its, "shard %u: %s", part->index,
                    json_is_string(reason) ? json_string_value(reason) : "?");
-    if (is_interrupted)
-        add_reason(to, LOAD_SUSPECT, "shard %u was interrupted", part->index);
-    to->is_interrupted |= is_interrupted;
     if (its > to->verdict)
         to->verdict = its;
+    return true;
+}
+
+/* What concerns the whole has been said, or is said here first: the shards' own reasons have the
+ * places that are left, the worst before the others. */
+static bool add_verdicts(struct merge *m, struct fail *f)
+{
+    static const enum load_verdict worst_first[] = {LOAD_INVALID, LOAD_SUSPECT, LOAD_VALID};
+    for (unsigned i = 0; i < m->part_count; i++)
+        if (!add_interruption(&m->parts[i], &m->load, f))
+            return false;
+    for (unsigned v = 0; v < sizeof worst_first / sizeof *worst_first; v++)
+        for (unsigned i = 0; i < m->part_count; i++)
+            if (!add_verdict(&m->parts[i], worst_first[v], &m->load, f))
+                return false;
     return true;
 }
 
@@ -547,7 +585,7 @@ static bool add_part(struct merge *m, const struct merge_part *part, struct fail
         !add_histogram(t, "latency", "latency_us", to->latency, f) ||
         !add_histogram(t, "service_time", "service_time_us", to->service, f) ||
         !add_histogram(t, "send_lag", "send_lag_us", to->send_lag, f) || !add_rows(m, t, f) ||
-        !add_client(part, to, f) || !add_verdict(part, to, f))
+        !add_client(part, to, f))
         return false;
     to->duration_s = fmax(to->duration_s, duration_s);
     to->target_rps += target_rps;
@@ -625,18 +663,21 @@ static bool measure_clocks(struct merge *m, struct fail *f)
     return bound_by_kernels(m, f);
 }
 
-static void judge(struct merge *m)
+/* What a shell opens for the output of a client stays empty when the client is lost. */
+static bool is_left_empty(const char *path)
 {
-    char list[128] = "";
-    size_t len = 0;
-    for (unsigned i = 0; i < m->missing_count && len < sizeof list - 16; i++)
-        len += (size_t)snprintf(list + len, sizeof list - len, "%s%u", i ? ", " : "",
-                                m->missing[i]);
-    if (m->missing_count)
-        add_reason(&m->load, LOAD_SUSPECT,
-                   "%u of %u shards are missing (%s): this is what the others sent",
-                   m->missing_count, m->shard_count, list);
-    expect_judge(&m->load.expected, &m->load);
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode) && s.st_size == 0;
+}
+
+static bool open_parts(const struct cli_texts *files, struct merge *m, struct fail *f)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (!is_left_empty(files->items[i]) &&
+            !part_open(files->items[i], &m->parts[m->part_count++], &m->shard_count, f))
+            return false;
+    return m->part_count ||
+           fail_set(f, EXIT_FAILED, "no shard has left a result: what is there is empty");
 }
 
 bool merge_files(const struct cli_texts *files, struct merge *m, struct fail *f)
@@ -647,20 +688,18 @@ bool merge_files(const struct cli_texts *files, struct merge *m, struct fail *f)
                                    .send_lag = hist_new(),
                                    .client_steal_pct = NAN,
                                    .started_us = INT64_MAX};
-    for (size_t i = 0; i < files->count; i++)
-        if (!part_open(files->items[i], &m->parts[m->part_count++], &m->shard_count, f))
-            return false;
-    if (!check_parts(m, f) || !read_common(&m->parts[0], &m->load, f) ||
+    if (!open_parts(files, m, f) || !check_parts(m, f) || !read_common(&m->parts[0], &m->load, f) ||
         !read_expected(&m->parts[0], &m->load, f))
         return false;
     find_missing(m);
+    say_missing(m);
     for (unsigned i = 0; i < m->part_count; i++)
         if (!add_part(m, &m->parts[i], f))
             return false;
     finish_rows(m);
-    if (!add_quoted(m, f) || !measure_clocks(m, f))
+    if (!add_quoted(m, f) || !measure_clocks(m, f) || !add_verdicts(m, f))
         return false;
-    judge(m);
+    expect_judge(&m->load.expected, &m->load);
     return true;
 }
 

@@ -32,8 +32,9 @@ struct merge {
 };
 
 /* Reads the shards' documents and adds them up. EXIT_USAGE with the file and the key if one is no shard,
- * is there twice, does not agree with the others, or began at another time. That some are missing is no
- * failure, but makes the verdict SUSPECT. Freed by merge_free(), also after a failure. */
+ * is there twice, does not agree with the others, or began at another time. That some are missing, or
+ * left an empty file, is no failure, but makes the verdict SUSPECT; EXIT_FAILED if all did. Freed by
+ * merge_free(), also after a failure. */
 bool merge_files(const struct cli_texts *files, struct merge *m, struct fail *f) MUST_USE;
 void merge_free(struct merge *m);
 

@@ -119,16 +119,16 @@ class Posts:
 
 
 class Proxy:
-    """A TCP proxy on a free port. `mode` can be changed at any time and counts for what arrives from
-    then on:
+    """A TCP proxy, on a free port if none is given. `mode` can be changed at any time and counts for
+    what arrives from then on:
 
     pass   as it is                        slice  single bytes
     stall  nothing goes on, nothing ends   reset  a reset in the midst of the next reply
     slow   each piece a little later       cut    replies end after some bytes, then the connection does
     """
 
-    def __init__(self, family, address, seed=1):
-        self.family, self.address, self.mode = family, address, "pass"
+    def __init__(self, family, address, seed=1, listen=("127.0.0.1", 0)):
+        self.family, self.address, self.listen, self.mode = family, address, listen, "pass"
         self.random = random.Random(seed)
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
@@ -138,11 +138,14 @@ class Proxy:
 
     def run(self):
         asyncio.set_event_loop(self.loop)
-        self.loop.run_until_complete(self.serve())
+        try:
+            self.loop.run_until_complete(self.serve())
+        finally:
+            self.ready.set()
 
     async def serve(self):
         self.ending = asyncio.Event()
-        server = await asyncio.start_server(self.connected, "127.0.0.1", 0)
+        server = await asyncio.start_server(self.connected, *self.listen)
         self.port = server.sockets[0].getsockname()[1]
         self.tasks = set()
         self.ready.set()

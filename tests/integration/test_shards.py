@@ -11,21 +11,24 @@ import zlib
 
 import pytest
 
-from iubench import Process
+from iubench import Process, wait_for
 from test_load import IUBENCH, OK, answer, load, read, serve  # noqa: F401
 
 SHARDS = 4
 AS_A_WHOLE = (0, 5)  # 5: a busy machine made a client late; what is counted is the same
 
 
-def soon(seconds=1.2):
+def soon(seconds=3):
+    """A time to begin at; by default late enough for clients of a busy machine."""
     at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
     return at.isoformat().replace("+00:00", "Z")
 
 
-def start(folder, url, *words, shards=range(SHARDS), start_at=None, count=SHARDS):
+def start(folder, url, *words, shards=range(SHARDS), start_at=None, count=SHARDS, prefixes=None):
+    """`prefixes`: words before each shard's, which run it elsewhere."""
     start_at = start_at or soon()
-    return [subprocess.Popen([IUBENCH, "load", "-q", "--shard", f"{i}/{count}", "--start-at", start_at,
+    return [subprocess.Popen([*(prefixes[i] if prefixes else []), IUBENCH, "load", "-q",
+                              "--shard", f"{i}/{count}", "--start-at", start_at,
                               "--json", folder / f"{i}.json", *words, url],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for i in shards]
@@ -248,7 +251,7 @@ def test_all_begin_together(serve, tmp_path):
     async def behave(server, number, reader, writer):
         times.append(time.time())
         writer.write(OK)
-    start_at = soon(1.5)
+    start_at = soon()
     agreed = datetime.datetime.fromisoformat(start_at.replace("Z", "+00:00")).timestamp()
     parts = run(tmp_path, serve(behave).url, "--rate", "100", "-d", "500ms", "-c", "4",
                 start_at=start_at)
@@ -309,8 +312,9 @@ def test_clock_from(tmp_path):
 
 def test_killed_shard_is_named(serve, tmp_path):
     """One is killed midway and leaves nothing: the others are a result that says so."""
-    clients = start(tmp_path, serve(answer).url, "--rate", "200", "-d", "2s", "-c", "8")
-    time.sleep(2)
+    server = serve(answer)
+    clients = start(tmp_path, server.url, "--rate", "200", "-d", "2s", "-c", "8")
+    wait_for(lambda: server.requests > 100)
     clients[2].kill()
     clients[2].communicate(timeout=10)
     finish([c for c in clients if c is not clients[2]])
@@ -328,8 +332,9 @@ def test_killed_shard_is_named(serve, tmp_path):
 
 def test_ended_shard_is_marked(serve, tmp_path):
     """One is ended by a signal midway: what it had counts, and the whole is said to be interrupted."""
-    clients = start(tmp_path, serve(answer).url, "--rate", "200", "-d", "2s", "-c", "8")
-    time.sleep(2.2)
+    server = serve(answer)
+    clients = start(tmp_path, server.url, "--rate", "200", "-d", "2s", "-c", "8")
+    wait_for(lambda: server.requests > 100)
     clients[1].send_signal(signal.SIGTERM)
     clients[1].communicate(timeout=10)
     finish([c for c in clients if c is not clients[1]])
@@ -337,6 +342,16 @@ def test_ended_shard_is_marked(serve, tmp_path):
     assert code in AS_A_WHOLE and whole["interrupted"] is True
     assert any("shard 1 was interrupted" in reason for reason in whole["verdict"]["reasons"])
     assert 300 < whole["targets"][0]["requests"]["scheduled"] < 400
+
+
+def test_empty_file_is_a_lost_shard(shards, tmp_path):
+    """What a shell leaves of `--json - >1.json` when the client is lost."""
+    empty = tmp_path / "1.json"
+    empty.touch()
+    code, whole, errors = merge(tmp_path, files(shards)[0], empty, *files(shards)[2:])
+    assert code == 1 and "1 of 4 shards are missing: 1;" in errors and whole["shards"]["missing"] == [1]
+    done = subprocess.run([IUBENCH, "merge", empty], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 1 and "no shard has left a result" in done.stderr
 
 
 # --- what does not belong together ---
@@ -350,6 +365,20 @@ def rewritten(shards, tmp_path, change):
         paths.append(tmp_path / f"{i}.json")
         paths[-1].write_text(json.dumps(document))
     return paths
+
+
+def test_the_whole_is_said_first(shards, tmp_path):
+    """There are fewer places for reasons than these shards have: what is missing and who was
+    interrupted stand there all the same, then what is worst."""
+    paths = rewritten(shards, tmp_path, lambda i, document: (
+        document.update(interrupted=i == 3), document["targets"][0].update(verdict={
+            "status": "INVALID" if i == 2 else "SUSPECT", "reasons": [f"reason {n}" for n in range(4)]})))
+    _, whole, _ = merge(tmp_path, *paths[1:])
+    reasons = whole["verdict"]["reasons"]
+    assert "missing (0)" in reasons[0] and reasons[1] == "shard 3 was interrupted"
+    assert reasons[2] == "shard 2: reason 0" and reasons[6] == "shard 1: reason 0"
+    assert "more reasons than are shown" in reasons[7] and len(reasons) == 8
+    assert whole["verdict"]["status"] == "INVALID" and whole["targets"][0]["exit"] == 1
 
 
 def only(index, change):
