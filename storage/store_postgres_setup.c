@@ -4,7 +4,6 @@
 
 #include <libpq-fe.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -117,15 +116,25 @@ static bool read_conninfo(struct store_postgres_server *s, const char *conninfo,
     return true;
 }
 
+/* Whether the text, the environment or a service file listed several. */
+static bool lists_hosts(PGconn *conn)
+{
+    PQconninfoOption *options = PQconninfo(conn);
+    bool is_list = false;
+    for (PQconninfoOption *o = options; o && o->keyword; o++)
+        if (strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0)
+            is_list |= o->val && strchr(o->val, ',');
+    PQconninfoFree(options);
+    return is_list;
+}
+
 /* Looking a name up blocks (getaddrinfo(3)), which a reconnect inside an event loop must not: the
  * address that was reached now is kept. Lists of hosts keep their names, since libpq chooses among
  * them. */
 static void keep_address(PGconn *conn, struct store_postgres_server *s)
 {
-    const char *host = PQhost(conn), *address = PQhostaddr(conn), *given = param(s, "host");
-    const char *environment = getenv("PGHOST");
-    bool is_list = (given && strchr(given, ',')) || (environment && strchr(environment, ','));
-    if (!address || !*address || !host || *host == '/' || is_list || param(s, "hostaddr"))
+    const char *host = PQhost(conn), *address = PQhostaddr(conn);
+    if (!address || !*address || !host || *host == '/' || lists_hosts(conn) || param(s, "hostaddr"))
         return;
     snprintf(s->hostaddr, sizeof s->hostaddr, "%s", address);
     add_param(s, "hostaddr", s->hostaddr);

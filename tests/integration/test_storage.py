@@ -85,6 +85,15 @@ def test_store_on_postgres_by_tcp_with_password(store_program, make_postgres):
     run(store_program, IUBENCH_TEST_PG=make_postgres().tcp_uri)
 
 
+def test_store_on_postgres_by_a_service_file(store_program, make_postgres, tmp_path):
+    """A service file may list hosts, among which libpq chooses, at each connection anew."""
+    server, file = make_postgres(), tmp_path / "services"
+    file.write_text(f"[bench]\nhost=127.0.0.1,127.0.0.1\nport={server.port}\nuser={PG_USER}\n"
+                    f"password={PG_PASSWORD}\ndbname={PG_DATABASE}\n")
+    run(store_program, ["counts_a_full_turn"], IUBENCH_TEST_PG="service=bench",
+        PGSERVICEFILE=str(file))
+
+
 @pytest.fixture
 def tls_uri(make_postgres):
     """A server that demands TLS, where libpq carries the inserts instead of our own frames."""
