@@ -368,6 +368,7 @@ static void take_error(struct store_postgres_link *l, const struct store_postgre
 {
     struct store_insert *i = l->under_way.first;
     l->has_error = true;
+    l->is_outdated |= store_postgres_wire_is_outdated(r);
     if (i->is_last)
         i->outcome = l->replied && r->is_fatal ? STORE_UNKNOWN : store_postgres_wire_outcome(r);
     if (r->is_fatal && i->is_last)
@@ -383,6 +384,8 @@ static void take_sync(struct store_postgres_link *l)
     else if (l->has_error || !next_to_reply(l))
         answer_group(l);
     else
+        lose(l);
+    if (l->state == LINK_READY && l->is_outdated && !l->under_way.first)
         lose(l);
 }
 
@@ -496,7 +499,7 @@ static void lose(struct store_postgres_link *l)
     l->under_way = (struct insert_queue){0};
     l->unsent = l->replied = NULL;
     l->open_count = 0;
-    l->has_error = l->is_dirty = l->is_direct = false;
+    l->has_error = l->is_outdated = l->is_dirty = l->is_direct = false;
     ring_cancel(&l->loop->ring, &l->readable);
     ring_cancel(&l->loop->ring, &l->writable);
     ring_cancel(&l->loop->ring, &l->arrival);

@@ -13,6 +13,8 @@ import pytest
 from iubench import PROGRAM, run, wait_for
 from services import as_unprivileged, own_folder
 
+ROUND1 = ("CREATE TABLE device (id serial PRIMARY KEY, uuid varchar(255), mac varchar(255),"
+          " firmware varchar(255), created_at timestamp NOT NULL, updated_at timestamp NOT NULL)")
 BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
 ROUND2 = ("CREATE TABLE device (id serial PRIMARY KEY, uuid uuid, mac varchar(255),"
           " firmware varchar(255), created_at timestamptz, updated_at timestamptz)")
@@ -148,6 +150,24 @@ def test_becomes_read_only(server):
 def test_table_is_renamed(server):
     refused_under_load(server, "ALTER TABLE device RENAME TO elsewhere",
                        "ALTER TABLE elsewhere RENAME TO device")
+
+
+def test_ids_are_used_up(server):
+    """A sequence at its end is no fault of the device that meets it."""
+    refused_under_load(server,
+                       "SELECT setval('device_id_seq', 2); ALTER SEQUENCE device_id_seq MAXVALUE 2",
+                       "ALTER SEQUENCE device_id_seq NO MAXVALUE")
+
+
+def test_table_changes(server):
+    """A table that is made anew with another kind of id: the statement is prepared again."""
+    server.postgres.psql("ALTER TABLE device RENAME TO old")
+    server.postgres.psql(ROUND1.replace("serial", "bigserial"))
+    with server.connect() as client:
+        for _ in range(10):
+            wait_for(lambda: post(client).status == 201)
+        for _ in range(10):
+            assert post(client).status == 201
 
 
 def test_error_at_the_commit(server):
