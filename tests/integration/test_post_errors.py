@@ -258,3 +258,19 @@ def test_cache_refuses(start, make_postgres, make_memcached):
         statuses = [client.request("POST", "/api/devices", body).status for _ in range(6000)]
     assert statuses[0] == 201 and set(statuses) == {201, 503}
     assert errors(process, "set") == statuses.count(503)
+
+
+@pytest.mark.parametrize("store, told", [
+    ("sqlite", "the cache did not confirm: the device is stored, and may or may not be cached"),
+    ("none", "the cache did not confirm: the device may or may not be cached")])
+def test_cache_stalls(start, make_memcached, store, told):
+    """A set that was not confirmed may have been done: nobody is told that it was not."""
+    memcached = make_memcached()
+    process = start("serve", "--mode", "db", "--threads", "1", "--store", store, "--memcached",
+                    memcached.address, "--storage-timeout", "300ms")
+    memcached.pause()
+    with process.connect() as client:
+        reply = post(client)
+    assert reply.status == 503 and json.loads(reply.body) == {"error": told}
+    memcached.resume()
+    wait_for(lambda: memcached.count() == 1)
