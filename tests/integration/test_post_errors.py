@@ -5,8 +5,10 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
+import threading
 
 import pytest
 
@@ -46,6 +48,37 @@ def test_database_unreachable():
 def test_cache_unreachable():
     error = refused_at_start("--memcached", "127.0.0.1:1", "--store", "none")
     assert "127.0.0.1:1" in error and "Connection refused" in error
+
+
+def test_cache_too_old(make_memcached):
+    """Of many servers each is asked, also those that the start-up line has no room for."""
+    new = make_memcached().address
+    with socket.create_server(("127.0.0.1", 0)) as old:
+        def answer():
+            with contextlib.suppress(OSError), old.accept()[0] as connection:
+                connection.recv(100)
+                connection.sendall(b"VERSION 1.4.25\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        old_address = f"127.0.0.1:{old.getsockname()[1]}"
+        error = refused_at_start("--store", "none", "--memcached", ",".join([new] * 30 + [old_address]))
+    assert f"memcached at {old_address} is too old" in error
+
+
+def test_cache_at_the_second_address(make_memcached, tmp_path):
+    """A name with two addresses, of which the first refuses."""
+    hosts, memcached = tmp_path / "hosts", make_memcached()
+    hosts.write_text("::1 both\n127.0.0.1 both\n")
+    script = (f'mount --bind {hosts} /etc/hosts && exec "$0" serve --mode db --listen 127.0.0.1:0'
+              f' --store none --memcached both:{memcached.port}')
+    words = ["unshare", "--mount", "sh", "-c", script, PROGRAM]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        process.terminate()
+        errors = process.stderr.read()
+    if "unshare:" in errors or "mount:" in errors:
+        pytest.skip(errors)
+    assert f"at both:{memcached.port}" in line, errors
 
 
 def test_database_read_only(make_postgres):

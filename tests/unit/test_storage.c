@@ -141,7 +141,8 @@ static void refuses_bad_lists(void **state)
                                         ":11211",
                                         "127.0.0.1:11211/?x",
                                         "127.0.0.1:11211/?0",
-                                        "--NONSENSE"};
+                                        "--NONSENSE",
+                                        "--SERVER=127.0.0.1:1 --NAMESPACE=abc"};
     struct storage_config c = STORAGE_CONFIG_DEFAULT;
     (void)state;
     c.store = "none";
