@@ -147,6 +147,7 @@ static void begin_connect(struct store_postgres_link *l)
     l->state = LINK_CONNECTING;
     l->tried_ns = l->loop->now_ns;
     l->conn = PQconnectStartParams(l->server->keywords, l->server->values, 0);
+    store_postgres_setup_silence(l->conn); /* NULL is ignored */
     if (!l->conn || PQstatus(l->conn) == CONNECTION_BAD)
         lose(l);
     else

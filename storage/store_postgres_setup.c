@@ -172,6 +172,11 @@ static void silent(void *arg, const char *message)
     (void)arg, (void)message;
 }
 
+void store_postgres_setup_silence(struct pg_conn *conn)
+{
+    PQsetNoticeProcessor(conn, silent, NULL);
+}
+
 struct pg_conn *store_postgres_setup_connect(const struct store_postgres_server *s, struct fail *f)
 {
     PGconn *conn = PQconnectdbParams(s->keywords, s->values, 0);
@@ -187,7 +192,7 @@ struct pg_conn *store_postgres_setup_connect(const struct store_postgres_server 
         PQfinish(conn);
         return NULL;
     }
-    PQsetNoticeProcessor(conn, silent, NULL);
+    store_postgres_setup_silence(conn);
     return conn;
 }
 
