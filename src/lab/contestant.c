@@ -74,8 +74,20 @@ void contestants_close(struct contestants *c)
     free(c);
 }
 
-static bool fail_warden(struct fail *f)
+/* Should even the warden be killed, the kernel ends what it had started, but not what that had
+ * started in turn: its group is ours to end. */
+static void lose_warden(struct contestants *c)
 {
+    if (c->is_running && c->ended.pid > 0)
+        kill(-c->ended.pid, SIGKILL);
+    c->is_running = false;
+    c->ended = (struct warden_report){.status = SIGKILL};
+    c->has_ended = true;
+}
+
+static bool fail_warden(struct contestants *c, struct fail *f)
+{
+    lose_warden(c);
     return fail_set(f, EXIT_FAILED, "the warden of contestants has gone");
 }
 
@@ -88,7 +100,7 @@ static bool await_report(struct contestants *c, unsigned kind, struct warden_rep
         if (got < 0 && errno == EINTR)
             continue;
         if (got != (ssize_t)sizeof *r)
-            return fail_warden(f);
+            return fail_warden(c, f);
         if (r->kind == WARDEN_ENDED) {
             c->ended = *r;
             c->has_ended = true;
@@ -102,9 +114,13 @@ static bool has_ended(struct contestants *c)
 {
     struct pollfd wait = {.fd = c->fd, .events = POLLIN};
     if (!c->has_ended && poll(&wait, 1, 0) > 0) {
-        c->has_ended = true;
-        if (recv(c->fd, &c->ended, sizeof c->ended, 0) != (ssize_t)sizeof c->ended)
-            c->ended = (struct warden_report){.status = SIGKILL}; /* with the warden */
+        struct warden_report r;
+        if (recv(c->fd, &r, sizeof r, 0) == (ssize_t)sizeof r) {
+            c->ended = r;
+            c->has_ended = true;
+        } else {
+            lose_warden(c);
+        }
     }
     return c->has_ended;
 }
@@ -113,10 +129,11 @@ static bool has_ended(struct contestants *c)
 static bool end(struct contestants *c, struct warden_report *r, struct fail *f)
 {
     static const struct warden_order nothing;
-    c->is_running = false;
     if (send(c->fd, &nothing, sizeof nothing, MSG_NOSIGNAL) != (ssize_t)sizeof nothing)
-        return fail_warden(f);
-    return await_report(c, WARDEN_STOPPED, r, f);
+        return fail_warden(c, f);
+    bool is_ended = await_report(c, WARDEN_STOPPED, r, f);
+    c->is_running = false;
+    return is_ended;
 }
 
 /* --- its output --- */
@@ -200,7 +217,7 @@ static bool give_order(struct contestants *c, struct fail *f)
     struct warden_report r;
     c->has_ended = false;
     if (send(c->fd, &c->order, sizeof c->order, MSG_NOSIGNAL) != (ssize_t)sizeof c->order)
-        return fail_warden(f);
+        return fail_warden(c, f);
     if (!await_report(c, WARDEN_STARTED, &r, f))
         return false;
     if (r.error)

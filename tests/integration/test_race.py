@@ -310,6 +310,26 @@ def test_killed(lab):
         time.sleep(0.05)
 
 
+def test_warden_killed(lab):
+    """Should the warden itself be killed, what it had started is ended all the same."""
+    (lab.folder / "parent.py").write_text(DEVICES + "subprocess.Popen(['sleep', '4713'])\n" + SERVE)
+    path = lab.folder / "parent.ini"
+    path.write_text(f"[target]\nname = parent\ncommand = {sys.executable} parent.py {{host}} {{port}}\n")
+    process = subprocess.Popen([PROGRAM, "run", str(lab.folder / "short.ini"), "-d", "60s", "--out",
+                                str(lab.out), "--target", str(path)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "target: parent" in line:
+            break
+    warden, = subprocess.run(["pgrep", "-P", str(process.pid), "iubench-warden"], capture_output=True,
+                             text=True, check=True).stdout.split()
+    assert processes("sleep 4713")
+    os.kill(int(warden), signal.SIGKILL)
+    assert "was ended by signal 9" in process.communicate(timeout=PATIENCE_S)[1]
+    assert process.returncode == 1
+    assert not processes("sleep 4713") and not processes(str(lab.folder))
+
+
 @pytest.mark.parametrize("text, said", [
     ("[target]\nname = x\n", "has no command"),
     ("[target]\nname = x y\n", r"x\.ini:2: name: \"x y\" is not a name"),
