@@ -189,7 +189,7 @@ static void begin_order(struct contestants *c, const struct contestant_config *c
 {
     struct warden_order *o = &c->order;
     const struct target_file *t = config->file;
-    *o = (struct warden_order){.stop_signal = t->stop_signal};
+    *o = (struct warden_order){.stop_signal = t->stop_signal, .stop_wait_ns = t->stop_timeout_ns};
     snprintf(o->directory, sizeof o->directory, "%s", t->directory);
     snprintf(o->log, sizeof o->log, "%s", config->log);
     snprintf(c->name, sizeof c->name, "%s", t->name);
@@ -370,6 +370,14 @@ bool contestant_is_up(struct contestants *c, struct fail *f)
     return !has_ended(c) || fail_ended(c, f);
 }
 
+static bool fail_stubborn(const struct contestants *c, struct fail *f)
+{
+    char what[96], within[UNITS_TEXT_BYTES];
+    snprintf(what, sizeof what, "did not end within %s of being told to, and was killed",
+             units_duration_text(c->order.stop_wait_ns, within));
+    return fail_with_log(c, f, what);
+}
+
 bool contestant_stop(struct contestants *c, struct fail *f)
 {
     struct warden_report r;
@@ -379,7 +387,7 @@ bool contestant_stop(struct contestants *c, struct fail *f)
     if (had_ended)
         return fail_ended(c, f);
     if (r.was_killed)
-        return fail_with_log(c, f, "did not end within 5 s of being told to, and was killed");
+        return fail_stubborn(c, f);
     if (r.left[0]) {
         char left[512];
         return fail_set(f, EXIT_FAILED,

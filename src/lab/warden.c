@@ -21,7 +21,6 @@
 #include "base/mem.h"
 #include "net/sock.h"
 
-#define STOP_WAIT_NS  (5 * NS_PER_S)
 #define GRACE_WAIT_NS NS_PER_S /* for workers to follow their parent */
 #define POLL_NS       (20 * NS_PER_MS)
 #define KILLS_MAX     250 /* of what is left, one each POLL_NS at least */
@@ -209,7 +208,7 @@ static void stop(struct warden_report *r)
 {
     if (w.pid && !has_ended()) {
         kill(w.pid, w.order->stop_signal);
-        r->was_killed = !await(has_ended, STOP_WAIT_NS);
+        r->was_killed = !await(has_ended, w.order->stop_wait_ns);
         if (r->was_killed)
             kill(-w.pid, SIGKILL);
     }

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "lab/target_file.h"
@@ -20,6 +21,7 @@ struct warden_order {
                [WARDEN_GROUP_BYTES]; /* files that its pid is written to before it
                                                             runs; "": none */
     int stop_signal;
+    uint64_t stop_wait_ns; /* from that until it is killed */
 };
 
 /* What the warden says: once after a start, once when the process ends by itself, and once after an

@@ -34,7 +34,7 @@ CONTESTANTS = os.path.join(ROOT, "contestants")
 NAMES = sorted(name for name in os.listdir(CONTESTANTS)
                if os.path.exists(os.path.join(CONTESTANTS, name, "target.ini")))
 KEYS = {"name", "summary", "needs", "mend", "setup", "command", "directory", "health", "env",
-        "deviations", "files", "start-timeout", "stop-signal"}
+        "deviations", "files", "start-timeout", "stop-timeout", "stop-signal"}
 SETUP_S = 300
 STOP_S = 10
 WORKERS = 2

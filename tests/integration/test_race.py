@@ -59,6 +59,7 @@ KINDS = {
               "    os.execvp('sleep', ['sleep', '4712'])\n",
     "wrong": "devices = b'[]'\n",
     "stubborn": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n",
+    "slow-end": "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(5.5), os._exit(0)))\n",
 }
 
 
@@ -165,10 +166,17 @@ def test_leaking(lab, kind, process):
 
 def test_stubborn(lab):
     """One that does not end when it is told to is killed."""
-    code, output, errors = lab.run(lab.target("stubborn"), lab.target("good"))
+    code, output, errors = lab.run(lab.target("stubborn", stop_timeout="1s"), lab.target("good"))
     assert code == 1, output + errors
-    assert "did not end within 5 s" in lab.failures()["stubborn"]["reason"]
+    assert "did not end within 1s" in lab.failures()["stubborn"]["reason"]
     assert not processes(str(lab.folder))
+
+
+def test_slow_end(lab):
+    """One that may take its time to finish what it has is no failure."""
+    code, output, errors = lab.run(lab.target("slow-end", "slow", stop_timeout="30s"), lab.target("good"))
+    assert code in (0, 5), output + errors
+    assert sorted(lab.names()) == ["good", "slow"] and not lab.failures()
 
 
 def test_skipped(lab):
