@@ -182,9 +182,11 @@ void check_error(struct checker *c, const char *text, unsigned status, unsigned 
     check_status(c, text, status, or_status, others);
     if (c->end != EXCHANGE_REPLIED || c->reply.head.status < 400)
         return;
+    bool is_of_routes = status == 404 || status == 405; /* a framework's own, most often */
     snprintf(of_body, sizeof of_body, "%s: {\"error\": TEXT}", text);
-    check_judge(c, of_body, json_is_string(json_object_get(c->json, "error")), DEVIATES_ERROR_BODY,
-                "found %s", check_reply_text(c, shown));
+    check_judge(c, of_body, json_is_string(json_object_get(c->json, "error")),
+                is_of_routes ? DEVIATES_ROUTE_ERROR_BODY : DEVIATES_ERROR_BODY, "found %s",
+                check_reply_text(c, shown));
 }
 
 void check_type(struct checker *c, const char *text, const char *type)
