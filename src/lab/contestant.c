@@ -194,6 +194,7 @@ static void begin_order(struct contestants *c, const struct contestant_config *c
     snprintf(o->log, sizeof o->log, "%s", config->log);
     snprintf(c->name, sizeof c->name, "%s", t->name);
     o->cpus = config->cpus && CPU_COUNT(config->cpus) ? *config->cpus : *cpus_given();
+    o->is_limited = config->limits;
     if (config->limits)
         memcpy(o->groups, config->limits->groups, sizeof o->groups);
 }
@@ -278,7 +279,7 @@ bool contestant_setup(struct contestants *c, const struct contestant_config *con
         !add_env(c, config, &nowhere, f))
         return false;
     c->order.cpus = *cpus_given();
-    memset(c->order.groups, 0, sizeof c->order.groups);
+    c->order.is_limited = false;
     if (!give_order(c, f))
         return false;
     bool is_good = await_end(c, config, f) && judge_setup(c, f);

@@ -24,6 +24,7 @@
 #define GRACE_WAIT_NS NS_PER_S /* for workers to follow their parent */
 #define POLL_NS       (20 * NS_PER_MS)
 #define KILLS_MAX     250 /* of what is left, one each POLL_NS at least */
+#define REMOVALS_MAX  50
 
 static struct {
     int fd, signals;
@@ -75,15 +76,18 @@ static void report(struct warden_report *r)
 
 static void enter_groups(void)
 {
-    for (int i = 0; i < WARDEN_GROUPS_MOST; i++) {
-        int fd = *w.order->groups[i] ? open(w.order->groups[i], O_WRONLY | O_CLOEXEC) : -1;
-        if (*w.order->groups[i] && (fd < 0 || dprintf(fd, "%d", getpid()) < 0)) {
+    for (int i = 0; i < WARDEN_GROUPS_MOST && w.order->is_limited; i++) {
+        char path[WARDEN_GROUP_BYTES + 16];
+        if (!*w.order->groups[i])
+            continue;
+        snprintf(path, sizeof path, "%s/cgroup.procs", w.order->groups[i]);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || dprintf(fd, "%d", getpid()) < 0) {
             dprintf(2, "iubench: cannot enter the control group %s: %s\n", w.order->groups[i],
                     strerror(errno));
             _exit(127);
         }
-        if (fd >= 0)
-            close(fd);
+        close(fd);
     }
 }
 
@@ -221,6 +225,16 @@ static void stop(struct warden_report *r)
     r->status = w.status;
 }
 
+/* The main process does so itself unless it was killed. What has just ended may still count. */
+static void remove_groups(void)
+{
+    for (int i = 0; i < WARDEN_GROUPS_MOST; i++) {
+        const char *group = w.order->groups[i];
+        for (int k = 0; *group && rmdir(group) && errno == EBUSY && k < REMOVALS_MAX; k++)
+            nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+    }
+}
+
 void warden_run(int fd)
 {
     settle(fd);
@@ -248,5 +262,6 @@ void warden_run(int fd)
     }
     w.order->stop_signal = SIGKILL;
     stop(&r);
+    remove_groups();
     _exit(0);
 }

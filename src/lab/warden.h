@@ -17,9 +17,8 @@ struct warden_order {
     struct target_words words, env;  /* environment entries stand beside those of this process */
     char directory[4096], log[4096]; /* of its output, appended to */
     cpu_set_t cpus;
-    char groups[WARDEN_GROUPS_MOST]
-               [WARDEN_GROUP_BYTES]; /* files that its pid is written to before it
-                                                            runs; "": none */
+    char groups[WARDEN_GROUPS_MOST][WARDEN_GROUP_BYTES]; /* folders of control groups; "": none */
+    bool is_limited; /* it runs in these groups; in the end they are removed in any case */
     int stop_signal;
     uint64_t stop_wait_ns; /* from that until it is killed */
 };

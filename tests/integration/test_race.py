@@ -318,6 +318,27 @@ def test_killed(lab):
         time.sleep(0.05)
 
 
+def test_killed_with_limits(lab):
+    """Nor does a control group stay."""
+    limited(lab, "--shape", "0.5:256M")  # skips where there are none
+    process = subprocess.Popen([PROGRAM, "run", str(lab.folder / "short.ini"), "-d", "60s", "--out", str(lab.out),
+                                "--target", lab.target("good"), "--shape", "0.5:256M"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    for line in process.stderr:
+        if b"target: good" in line:
+            break
+    groups = subprocess.run(["find", "/sys/fs/cgroup", "-name", f"iubench-target-{process.pid}"],
+                            capture_output=True, text=True, check=False).stdout.split()
+    assert groups
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while any(os.path.exists(group) for group in groups):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_warden_killed(lab):
     """Should the warden itself be killed, what it had started is ended all the same."""
     (lab.folder / "parent.py").write_text(DEVICES + "subprocess.Popen(['sleep', '4713'])\n" + SERVE)
