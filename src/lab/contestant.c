@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,8 @@ struct contestants {
     pid_t warden;
     int fd;
     struct warden_order order;
+    off_t
+        log_begin; /* where in its log what it says begins: others may have written there before */
     struct warden_report ended; /* valid with has_ended */
     bool is_running, has_ended;
     char name[64];
@@ -138,15 +141,22 @@ static bool end(struct contestants *c, struct warden_report *r, struct fail *f)
 
 /* --- its output --- */
 
-/* The last lines of the log as one, harmless to print; "" if there are none. */
-static const char *log_tail(const char *path, int lines, char shown[512])
+static off_t log_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) ? 0 : st.st_size;
+}
+
+/* Its last lines as one, harmless to print; "" if there are none. */
+static const char *log_tail(const struct contestants *c, int lines, char shown[512])
 {
     char tail[TAIL_BYTES + 1] = "";
     size_t len = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(c->order.log, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        off_t end = lseek(fd, 0, SEEK_END);
-        ssize_t got = pread(fd, tail, TAIL_BYTES, end > TAIL_BYTES ? end - TAIL_BYTES : 0);
+        off_t end = lseek(fd, 0, SEEK_END), from = c->log_begin;
+        ssize_t got = pread(fd, tail, TAIL_BYTES,
+                            end - from > TAIL_BYTES ? end - TAIL_BYTES : from);
         len = got > 0 ? (size_t)got : 0;
         close(fd);
     }
@@ -165,7 +175,7 @@ static const char *log_tail(const char *path, int lines, char shown[512])
 static bool fail_with_log(const struct contestants *c, struct fail *f, const char *what)
 {
     char shown[512];
-    log_tail(c->order.log, 5, shown);
+    log_tail(c, 5, shown);
     return fail_set(f, EXIT_FAILED, "%s%s%s (its output: %s)", what,
                     *shown ? "; the last lines of its output: " : "", shown, c->order.log);
 }
@@ -217,6 +227,7 @@ static bool give_order(struct contestants *c, struct fail *f)
 {
     struct warden_report r;
     c->has_ended = false;
+    c->log_begin = log_size(c->order.log);
     if (send(c->fd, &c->order, sizeof c->order, MSG_NOSIGNAL) != (ssize_t)sizeof c->order)
         return fail_warden(c, f);
     if (!await_report(c, WARDEN_STARTED, &r, f))
@@ -249,7 +260,7 @@ static bool judge_setup(struct contestants *c, struct fail *f)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIPPED)
-        return fail_set(f, EXIT_LACKING, "%s", log_tail(c->order.log, 1, shown));
+        return fail_set(f, EXIT_LACKING, "%s", log_tail(c, 1, shown));
     fail_ended(c, f);
     return fail_prefix(f, "setup");
 }

@@ -206,6 +206,14 @@ def test_setup(lab):
     assert "exit status 9" in lab.failures()["bad"]["reason"] and "no network" in lab.failures()["bad"]["reason"]
 
 
+def test_last_words(lab):
+    """What is told of one that fails is its own, not what its setup or an earlier start had said."""
+    target = lab.target("good", setup="echo setting up", command='sh -c "exit 7"')
+    code, _, errors = lab.run(target)
+    assert code == 1 and "exit status 7" in errors and "last lines" not in errors
+    assert "setting up" in lab.log("good")
+
+
 def test_places(lab, postgres_template, memcached):
     """A service finds its database with the table in it, memcached, upstream, cores and workers, and
     tables are empty at each start."""
