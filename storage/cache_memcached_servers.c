@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "storage/storage.h"
 
 enum { DEFAULT_PORT = 11211, ITEM_BYTES = 256, ADDRESSES_MOST = 8 /* of one name */ };
 
@@ -207,7 +208,7 @@ int cache_memcached_servers_connect(const struct cache_memcached_servers *s, uns
     if (fd < 0)
         errno = -fd;
     if (fd >= 0) {
-        limit_waits(fd, s->timeout_ns);
+        limit_waits(fd, storage_connect_ns(s->timeout_ns));
         if (connect(fd, &to->address.sa.any, to->address.len) == 0) {
             limit_waits(fd, 0);
             return fd;
@@ -238,7 +239,7 @@ static bool ask_version(struct cache_memcached_servers *s, unsigned server, char
     int fd = cache_memcached_servers_connect(s, server, f);
     if (fd < 0)
         return false;
-    limit_waits(fd, s->timeout_ns);
+    limit_waits(fd, storage_connect_ns(s->timeout_ns));
     ssize_t len = -1;
     if (send(fd, "version\r\n", 9, MSG_NOSIGNAL) == 9)
         len = recv(fd, reply, sizeof reply - 1, 0);

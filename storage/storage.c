@@ -84,6 +84,10 @@ static bool open_cache(struct storage *s, struct fail *f);
 
 struct storage *storage_open(const struct storage_config *config, unsigned threads, struct fail *f)
 {
+    if (config->timeout_ns < NS_PER_MS) {
+        fail_set(f, EXIT_USAGE, "--storage-timeout must be at least 1ms");
+        return NULL;
+    }
     struct storage *s = mem_need(1, sizeof *s);
     s->config = *config;
     s->threads = threads;

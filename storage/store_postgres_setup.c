@@ -108,7 +108,7 @@ static bool read_conninfo(struct store_postgres_server *s, const char *conninfo,
     if (!param(s, "fallback_application_name"))
         add_param(s, "fallback_application_name", "iubench");
     if (!param(s, "connect_timeout")) {
-        uint64_t seconds = (s->timeout_ns + NS_PER_S - 1) / NS_PER_S;
+        uint64_t seconds = (storage_connect_ns(s->timeout_ns) + NS_PER_S - 1) / NS_PER_S;
         snprintf(s->connect_timeout_s, sizeof s->connect_timeout_s, "%llu",
                  (unsigned long long)seconds);
         add_param(s, "connect_timeout", s->connect_timeout_s);
