@@ -62,7 +62,8 @@ const struct option_row storage_options[] = {
      .kind = OPTION_DURATION,
      .at = offsetof(struct storage_config, timeout_ns),
      .metavar = "DURATION",
-     .help = "deadline of one insert or set (default 5s)"},
+     .help = "deadline of one insert or set, and of a connection, which has 2s at least (default "
+             "5s)"},
     {.name = NULL},
 };
 
