@@ -24,6 +24,7 @@
 
 #define POLL_MS      20
 #define HEALTH_NS    (2 * NS_PER_S) /* for one question */
+#define HURRY_NS     (5 * NS_PER_S) /* for an end when somebody waits for the whole */
 #define TAIL_BYTES   600
 #define EXIT_SKIPPED 4 /* of a setup: this machine lacks something */
 
@@ -31,11 +32,11 @@ struct contestants {
     pid_t warden;
     int fd;
     struct warden_order order;
-    off_t
-        log_begin; /* where in its log what it says begins: others may have written there before */
+    bool (*stop)(void *arg); /* as the configuration has it */
+    void *arg;
+    off_t log_begin; /* of what it says itself: others may have written to its log before */
     struct warden_report ended; /* valid with has_ended */
     bool is_running, has_ended;
-    char name[64];
     struct address address;
     char address_text[ADDRESS_TEXT_BYTES];
 };
@@ -131,8 +132,11 @@ static bool has_ended(struct contestants *c)
 /* Has the warden end what runs, and all that it started. */
 static bool end(struct contestants *c, struct warden_report *r, struct fail *f)
 {
-    static const struct warden_order nothing;
-    if (send(c->fd, &nothing, sizeof nothing, MSG_NOSIGNAL) != (ssize_t)sizeof nothing)
+    static struct warden_order the_end;
+    the_end.stop_wait_ns = c->order.stop_wait_ns;
+    if (c->stop(c->arg) && the_end.stop_wait_ns > HURRY_NS)
+        the_end.stop_wait_ns = HURRY_NS;
+    if (send(c->fd, &the_end, sizeof the_end, MSG_NOSIGNAL) != (ssize_t)sizeof the_end)
         return fail_warden(c, f);
     bool is_ended = await_report(c, WARDEN_STOPPED, r, f);
     c->is_running = false;
@@ -202,7 +206,8 @@ static void begin_order(struct contestants *c, const struct contestant_config *c
     *o = (struct warden_order){.stop_signal = t->stop_signal, .stop_wait_ns = t->stop_timeout_ns};
     snprintf(o->directory, sizeof o->directory, "%s", t->directory);
     snprintf(o->log, sizeof o->log, "%s", config->log);
-    snprintf(c->name, sizeof c->name, "%s", t->name);
+    c->stop = config->stop;
+    c->arg = config->arg;
     o->cpus = config->cpus && CPU_COUNT(config->cpus) ? *config->cpus : *cpus_given();
     o->is_limited = config->limits;
     if (config->limits)

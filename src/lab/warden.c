@@ -255,6 +255,7 @@ void warden_run(int fd)
             *w.order = next;
             start();
         } else {
+            w.order->stop_wait_ns = next.stop_wait_ns;
             stop(&r);
             report(&r);
             w.pid = 0;

@@ -12,7 +12,7 @@
 
 enum { WARDEN_GROUPS_MOST = 2, WARDEN_GROUP_BYTES = 512, WARDEN_NAMES_BYTES = 256 };
 
-/* What the main process asks for: a start, or, with no words, an end. */
+/* What the main process asks for: a start, or, with no words, an end, of which only the wait counts. */
 struct warden_order {
     struct target_words words, env;  /* environment entries stand beside those of this process */
     char directory[4096], log[4096]; /* of its output, appended to */

@@ -290,9 +290,10 @@ def test_shape_refused(lab):
     assert code == 2 and "--shape" in errors
 
 
-def test_interrupt(lab):
-    """Ctrl-C ends the contestant as well, and what has been measured is left."""
-    good = lab.target("good")
+@pytest.mark.parametrize("kind", ["good", "stubborn"])
+def test_interrupt(lab, kind):
+    """Ctrl-C ends the contestant as well, soon, and what has been measured is left."""
+    good = lab.target(kind, "good", stop_timeout=f"{4 * PATIENCE_S}s")
     process = subprocess.Popen([PROGRAM, "run", str(lab.folder / "short.ini"), "-d", "60s", "--out",
                                 str(lab.out), "--target", good], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
