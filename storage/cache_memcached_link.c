@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "storage/storage.h"
 
 static const uint64_t BACKOFF_FIRST_NS = 50 * NS_PER_MS, BACKOFF_MOST_NS = 400 * NS_PER_MS;
 static const uint64_t IDLE_NS = 3600 * NS_PER_S;
@@ -38,7 +39,7 @@ static uint64_t deadline_of(const struct cache_memcached_link *l)
         return l->tried_ns;
     case CACHE_LINK_CONNECTING:
     case CACHE_LINK_PROBING:
-        return l->tried_ns + l->servers->timeout_ns;
+        return l->tried_ns + storage_connect_ns(l->servers->timeout_ns);
     case CACHE_LINK_READY:
         return oldest_begun(l) + l->servers->timeout_ns;
     default:

@@ -13,8 +13,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "storage/storage.h"
 
-enum { DEFAULT_PORT = 11211, ITEM_BYTES = 256 };
+enum { DEFAULT_PORT = 11211, ITEM_BYTES = 256, ADDRESSES_MOST = 8 /* of one name */ };
 
 static bool make_router(struct cache_memcached_servers *s, const char *text, const char *source,
                         struct fail *f);
@@ -94,17 +95,28 @@ static bool add_item(memcached_st *router, char *item, bool *has_weights)
     return add_host(router, item, weight);
 }
 
+static bool read_configuration(struct cache_memcached_servers *s, const char *text,
+                               const char *source, struct fail *f)
+{
+    s->router = memcached(text, strlen(text));
+    if (!s->router)
+        return fail_set(f, EXIT_USAGE,
+                        "%s: libmemcached cannot read this configuration; expected "
+                        "--SERVER=HOST:PORT [--DISTRIBUTION=consistent] ...",
+                        source);
+    return !memcached_callback_get(s->router, MEMCACHED_CALLBACK_NAMESPACE, NULL) ||
+           fail_set(f, EXIT_USAGE,
+                    "%s: --NAMESPACE cannot be had, since a device is kept under its UUID as it "
+                    "is: leave it out",
+                    source);
+}
+
 static bool make_router(struct cache_memcached_servers *s, const char *text, const char *source,
                         struct fail *f)
 {
     bool has_weights = false;
-    if (strncmp(text, "--", 2) == 0) {
-        s->router = memcached(text, strlen(text));
-        return s->router || fail_set(f, EXIT_USAGE,
-                                     "%s: libmemcached cannot read this configuration; expected "
-                                     "--SERVER=HOST:PORT [--DISTRIBUTION=consistent] ...",
-                                     source);
-    }
+    if (strncmp(text, "--", 2) == 0)
+        return read_configuration(s, text, source, f);
     s->router = memcached_create(NULL);
     if (!s->router)
         return fail_set(f, EXIT_FAILED, "out of memory: the list of memcached servers");
@@ -123,9 +135,26 @@ static bool make_router(struct cache_memcached_servers *s, const char *text, con
     return true;
 }
 
-static bool find_address(struct cache_memcached_server *server, const char *name, uint16_t port,
-                         struct fail *f)
+/* Of a name's addresses the first that is reached: "localhost" may be ::1 as well, where not every
+ * memcached listens. */
+static void choose_address(struct cache_memcached_servers *s, unsigned server,
+                           const struct address *all, int count)
 {
+    struct fail ignored;
+    int fd = -1;
+    s->list[server].address = all[0];
+    for (int i = 0; count > 1 && i < count && fd < 0; i++) {
+        s->list[server].address = all[i];
+        fd = cache_memcached_servers_connect(s, server, &ignored);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool find_address(struct cache_memcached_servers *s, unsigned i, const char *name,
+                         uint16_t port, struct fail *f)
+{
+    struct cache_memcached_server *server = &s->list[i];
     if (*name == '/') {
         char path[ITEM_BYTES];
         log_escape(span_of(name), server->text, sizeof server->text);
@@ -136,8 +165,12 @@ static bool find_address(struct cache_memcached_server *server, const char *name
     log_escape(span_of(name), shown, sizeof shown);
     snprintf(server->text, sizeof server->text, strchr(name, ':') ? "[%s]:%u" : "%s:%u", shown,
              port);
-    return address_resolve(name, port, &server->address, 1, f) == 1 ||
-           fail_prefix(f, "memcached server %s", server->text);
+    struct address all[ADDRESSES_MOST];
+    int count = address_resolve(name, port, all, ADDRESSES_MOST, f);
+    if (!count)
+        return fail_prefix(f, "memcached server %s", server->text);
+    choose_address(s, i, all, count);
+    return true;
 }
 
 static bool list_servers(struct cache_memcached_servers *s, const char *source, struct fail *f)
@@ -148,7 +181,7 @@ static bool list_servers(struct cache_memcached_servers *s, const char *source, 
                         count, CACHE_MEMCACHED_SERVERS_MOST);
     for (uint32_t i = 0; i < count; i++) {
         const memcached_instance_st *server = memcached_server_instance_by_position(s->router, i);
-        if (!find_address(&s->list[i], memcached_server_name(server),
+        if (!find_address(s, i, memcached_server_name(server),
                           (uint16_t)memcached_server_port(server), f))
             return false;
     }
@@ -175,7 +208,7 @@ int cache_memcached_servers_connect(const struct cache_memcached_servers *s, uns
     if (fd < 0)
         errno = -fd;
     if (fd >= 0) {
-        limit_waits(fd, s->timeout_ns);
+        limit_waits(fd, storage_connect_ns(s->timeout_ns));
         if (connect(fd, &to->address.sa.any, to->address.len) == 0) {
             limit_waits(fd, 0);
             return fd;
@@ -206,7 +239,7 @@ static bool ask_version(struct cache_memcached_servers *s, unsigned server, char
     int fd = cache_memcached_servers_connect(s, server, f);
     if (fd < 0)
         return false;
-    limit_waits(fd, s->timeout_ns);
+    limit_waits(fd, storage_connect_ns(s->timeout_ns));
     ssize_t len = -1;
     if (send(fd, "version\r\n", 9, MSG_NOSIGNAL) == 9)
         len = recv(fd, reply, sizeof reply - 1, 0);
@@ -227,6 +260,7 @@ static bool ask_version(struct cache_memcached_servers *s, unsigned server, char
     return true;
 }
 
+/* All are asked, though the text may not have room for all. */
 static bool check_servers(struct cache_memcached_servers *s, struct fail *f)
 {
     char version[32];
@@ -234,12 +268,11 @@ static bool check_servers(struct cache_memcached_servers *s, struct fail *f)
     for (unsigned i = 0; i < s->count; i++) {
         if (!ask_version(s, i, version, sizeof version, f))
             return false;
-        int more = i ? snprintf(s->text + len, sizeof s->text - len, ",%s", s->list[i].text)
-                     : snprintf(s->text, sizeof s->text, "memcached %s at %s", version,
-                                s->list[i].text);
-        len += (size_t)more;
-        if (len >= sizeof s->text)
-            return true;
+        if (!i)
+            len = (size_t)snprintf(s->text, sizeof s->text, "memcached %s at %s", version,
+                                   s->list[i].text);
+        else if (len < sizeof s->text)
+            len += (size_t)snprintf(s->text + len, sizeof s->text - len, ",%s", s->list[i].text);
     }
     return true;
 }

@@ -62,7 +62,8 @@ const struct option_row storage_options[] = {
      .kind = OPTION_DURATION,
      .at = offsetof(struct storage_config, timeout_ns),
      .metavar = "DURATION",
-     .help = "deadline of one insert or set (default 5s)"},
+     .help = "deadline of one insert or set, and of a connection, which has 2s at least (default "
+             "5s)"},
     {.name = NULL},
 };
 
@@ -84,6 +85,10 @@ static bool open_cache(struct storage *s, struct fail *f);
 
 struct storage *storage_open(const struct storage_config *config, unsigned threads, struct fail *f)
 {
+    if (config->timeout_ns < NS_PER_MS) {
+        fail_set(f, EXIT_USAGE, "--storage-timeout must be at least 1ms");
+        return NULL;
+    }
     struct storage *s = mem_need(1, sizeof *s);
     s->config = *config;
     s->threads = threads;

@@ -27,6 +27,14 @@ struct storage_config {
 };
 #define STORAGE_CONFIG_DEFAULT ((struct storage_config){.timeout_ns = 5 * NS_PER_S})
 
+/* The deadline of a connection, which takes several turns on the way and, at the server, a process:
+ * that of an insert, but no less than this. */
+#define STORAGE_CONNECT_NS (2 * NS_PER_S)
+static inline uint64_t storage_connect_ns(uint64_t timeout_ns)
+{
+    return timeout_ns > STORAGE_CONNECT_NS ? timeout_ns : STORAGE_CONNECT_NS;
+}
+
 /* The options --pg --pg-pool --pg-batch --memcached --store --cache --schema --storage-timeout, for a
  * configuration struct that has a struct storage_config at offset 0. */
 extern const struct option_row storage_options[];

@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "storage/storage.h"
 #include "storage/store_postgres_wire.h"
 
 static const uint64_t BACKOFF_FIRST_NS = 50 * NS_PER_MS, BACKOFF_MOST_NS = 400 * NS_PER_MS;
@@ -69,7 +70,7 @@ static uint64_t deadline_of(const struct store_postgres_link *l)
         return l->tried_ns;
     case LINK_CONNECTING:
     case LINK_PREPARING:
-        return l->tried_ns + l->server->timeout_ns;
+        return l->tried_ns + storage_connect_ns(l->server->timeout_ns);
     case LINK_READY:
         if (l->under_way.first)
             return oldest_begun_ns(l) + l->server->timeout_ns;
@@ -102,6 +103,7 @@ static void timer_due(struct timer *t)
 static bool prepare_now(struct store_postgres_link *l, struct fail *f)
 {
     struct pollfd wait = {.fd = PQsocket(l->conn), .events = POLLIN};
+    int most_ms = (int)(storage_connect_ns(l->server->timeout_ns) / NS_PER_MS);
     bool is_alive = store_postgres_wire_begin(l->conn, l->server->schema) &&
                     store_postgres_wire_flush(l->conn) == 0;
     while (is_alive) {
@@ -115,8 +117,7 @@ static bool prepare_now(struct store_postgres_link *l, struct fail *f)
         if (r.kind == WIRE_LOST)
             break;
         if (r.kind == WIRE_NOTHING)
-            is_alive = poll(&wait, 1, (int)(l->server->timeout_ns / NS_PER_MS)) == 1 &&
-                       store_postgres_wire_receive(l->conn);
+            is_alive = poll(&wait, 1, most_ms) == 1 && store_postgres_wire_receive(l->conn);
     }
     return fail_set(f, EXIT_FAILED,
                     "PostgreSQL: the connection was lost, or stalled, while it was prepared");
@@ -147,6 +148,7 @@ static void begin_connect(struct store_postgres_link *l)
     l->state = LINK_CONNECTING;
     l->tried_ns = l->loop->now_ns;
     l->conn = PQconnectStartParams(l->server->keywords, l->server->values, 0);
+    store_postgres_setup_silence(l->conn); /* NULL is ignored */
     if (!l->conn || PQstatus(l->conn) == CONNECTION_BAD)
         lose(l);
     else
@@ -368,6 +370,7 @@ static void take_error(struct store_postgres_link *l, const struct store_postgre
 {
     struct store_insert *i = l->under_way.first;
     l->has_error = true;
+    l->is_outdated |= store_postgres_wire_is_outdated(r);
     if (i->is_last)
         i->outcome = l->replied && r->is_fatal ? STORE_UNKNOWN : store_postgres_wire_outcome(r);
     if (r->is_fatal && i->is_last)
@@ -383,6 +386,8 @@ static void take_sync(struct store_postgres_link *l)
     else if (l->has_error || !next_to_reply(l))
         answer_group(l);
     else
+        lose(l);
+    if (l->state == LINK_READY && l->is_outdated && !l->under_way.first)
         lose(l);
 }
 
@@ -496,7 +501,7 @@ static void lose(struct store_postgres_link *l)
     l->under_way = (struct insert_queue){0};
     l->unsent = l->replied = NULL;
     l->open_count = 0;
-    l->has_error = l->is_dirty = l->is_direct = false;
+    l->has_error = l->is_outdated = l->is_dirty = l->is_direct = false;
     ring_cancel(&l->loop->ring, &l->readable);
     ring_cancel(&l->loop->ring, &l->writable);
     ring_cancel(&l->loop->ring, &l->arrival);

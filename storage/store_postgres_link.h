@@ -56,6 +56,8 @@ struct store_postgres_link {
     struct store_insert *replied; /* the last of the oldest transaction that has its reply, but no
                                       commit yet; NULL: none has */
     bool has_error;               /* the oldest transaction was rolled back */
+    bool is_outdated;             /* its statement is of no more use: with nothing under way it is
+                                     given up, to begin anew */
     uint32_t open_count;          /* inserts at the end whose transaction may take more */
     bool is_dirty;                /* inserts were queued since the last flush */
 
@@ -78,7 +80,7 @@ bool store_postgres_link_open(struct store_postgres_link *l, struct fail *f) MUS
 /* Whether an insert may be queued now. */
 static inline bool store_postgres_link_takes(const struct store_postgres_link *l)
 {
-    return l->state == LINK_READY && !l->is_parked;
+    return l->state == LINK_READY && !l->is_parked && !l->is_outdated;
 }
 
 /* Queues an insert on a link that takes one. Up to server->batch inserts that are queued between two

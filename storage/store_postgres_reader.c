@@ -14,7 +14,7 @@ struct pg_conn *store_postgres_reader_open(const struct store_postgres_server *s
 {
     struct pg_conn *conn = store_postgres_setup_connect(s, f);
     if (conn) /* a target that left a transaction open would be waited for without end */
-        PQclear(PQexec(conn, "SET lock_timeout = '5s'"));
+        PQclear(PQexec(conn, "SET lock_timeout = '5s'; SET timezone = 'UTC'"));
     return conn;
 }
 

@@ -4,7 +4,6 @@
 
 #include <libpq-fe.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -109,7 +108,7 @@ static bool read_conninfo(struct store_postgres_server *s, const char *conninfo,
     if (!param(s, "fallback_application_name"))
         add_param(s, "fallback_application_name", "iubench");
     if (!param(s, "connect_timeout")) {
-        uint64_t seconds = (s->timeout_ns + NS_PER_S - 1) / NS_PER_S;
+        uint64_t seconds = (storage_connect_ns(s->timeout_ns) + NS_PER_S - 1) / NS_PER_S;
         snprintf(s->connect_timeout_s, sizeof s->connect_timeout_s, "%llu",
                  (unsigned long long)seconds);
         add_param(s, "connect_timeout", s->connect_timeout_s);
@@ -117,15 +116,25 @@ static bool read_conninfo(struct store_postgres_server *s, const char *conninfo,
     return true;
 }
 
+/* Whether the text, the environment or a service file listed several. */
+static bool lists_hosts(PGconn *conn)
+{
+    PQconninfoOption *options = PQconninfo(conn);
+    bool is_list = false;
+    for (PQconninfoOption *o = options; o && o->keyword; o++)
+        if (strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0)
+            is_list |= o->val && strchr(o->val, ',');
+    PQconninfoFree(options);
+    return is_list;
+}
+
 /* Looking a name up blocks (getaddrinfo(3)), which a reconnect inside an event loop must not: the
  * address that was reached now is kept. Lists of hosts keep their names, since libpq chooses among
  * them. */
 static void keep_address(PGconn *conn, struct store_postgres_server *s)
 {
-    const char *host = PQhost(conn), *address = PQhostaddr(conn), *given = param(s, "host");
-    const char *environment = getenv("PGHOST");
-    bool is_list = (given && strchr(given, ',')) || (environment && strchr(environment, ','));
-    if (!address || !*address || !host || *host == '/' || is_list || param(s, "hostaddr"))
+    const char *host = PQhost(conn), *address = PQhostaddr(conn);
+    if (!address || !*address || !host || *host == '/' || lists_hosts(conn) || param(s, "hostaddr"))
         return;
     snprintf(s->hostaddr, sizeof s->hostaddr, "%s", address);
     add_param(s, "hostaddr", s->hostaddr);
@@ -163,6 +172,11 @@ static void silent(void *arg, const char *message)
     (void)arg, (void)message;
 }
 
+void store_postgres_setup_silence(struct pg_conn *conn)
+{
+    PQsetNoticeProcessor(conn, silent, NULL);
+}
+
 struct pg_conn *store_postgres_setup_connect(const struct store_postgres_server *s, struct fail *f)
 {
     PGconn *conn = PQconnectdbParams(s->keywords, s->values, 0);
@@ -178,7 +192,7 @@ struct pg_conn *store_postgres_setup_connect(const struct store_postgres_server 
         PQfinish(conn);
         return NULL;
     }
-    PQsetNoticeProcessor(conn, silent, NULL);
+    store_postgres_setup_silence(conn);
     return conn;
 }
 

@@ -37,7 +37,10 @@ bool store_postgres_setup_open(struct store_postgres_server *s, const char *conn
                                struct fail *f) MUST_USE;
 void store_postgres_setup_close(struct store_postgres_server *s);
 
-/* One more connection, blocking. NULL with `f` filled. */
+/* What a server says beside its replies is printed by nobody; libpq alone would do so. */
+void store_postgres_setup_silence(struct pg_conn *conn);
+
+/* One more connection, blocking and silenced. NULL with `f` filled. */
 struct pg_conn *store_postgres_setup_connect(const struct store_postgres_server *s,
                                              struct fail *f) MUST_USE;
 

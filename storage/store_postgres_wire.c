@@ -140,7 +140,14 @@ enum store_outcome store_postgres_wire_outcome(const struct store_postgres_reply
 {
     /* Classes 22 (data) and 23 (integrity) are about this row's values; everything else, such as a
      * full disk (53100), a server that became read-only (25006) or a dropped table (42P01), would
-     * meet any other row as well. */
-    bool is_about_row = r->sqlstate[0] == '2' && (r->sqlstate[1] == '2' || r->sqlstate[1] == '3');
+     * meet any other row as well. So would a sequence at its end (2200H), though it is of class 22. */
+    bool is_about_row = r->sqlstate[0] == '2' && (r->sqlstate[1] == '2' || r->sqlstate[1] == '3') &&
+                        strcmp(r->sqlstate, "2200H") != 0;
     return is_about_row ? STORE_REFUSED : STORE_UNAVAILABLE;
+}
+
+bool store_postgres_wire_is_outdated(const struct store_postgres_reply *r)
+{
+    /* "cached plan must not change result type", "prepared statement does not exist" */
+    return strcmp(r->sqlstate, "0A000") == 0 || strcmp(r->sqlstate, "26000") == 0;
 }

@@ -69,4 +69,8 @@ struct store_postgres_reply store_postgres_wire_next(struct pg_conn *conn);
 /* What an error means for an insert that is alone in its transaction: the server rolled it back. */
 enum store_outcome store_postgres_wire_outcome(const struct store_postgres_reply *r);
 
+/* Whether an error says that the statement has to be prepared again: the table has been made anew
+ * with other types, or the statement is gone. */
+bool store_postgres_wire_is_outdated(const struct store_postgres_reply *r);
+
 #endif

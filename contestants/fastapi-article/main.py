@@ -11,9 +11,11 @@ import storage
 app = FastAPI(lifespan=storage.lifespan)
 app.include_router(basics.router)
 app.include_router(article.router)
-app.include_router(storage.router)
 
 
 @app.get("/api/devices")
 async def get_devices():
     return published.devices()
+
+
+app.include_router(storage.router)  # behind GET, since a 405 names the first route's method

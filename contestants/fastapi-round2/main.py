@@ -30,12 +30,14 @@ async def lifespan(app: FastAPI):
 
 app = FastAPI(lifespan=lifespan, default_response_class=ORJSONResponse)
 app.include_router(basics.router)
-app.include_router(storage.router)
 
 
 @app.get("/api/devices")
 async def get_devices():
     return ORJSONResponse(published.devices())
+
+
+app.include_router(storage.router)  # behind GET, since a 405 names the first route's method
 
 
 @app.get("/fib/{n}")

@@ -84,6 +84,7 @@ func main() {
 	}
 	app := fiber.New(fiber.Config{
 		DisableStartupMessage: true, BodyLimit: service.MaxBody, ErrorHandler: refused,
+		ReadBufferSize: service.MaxFields,
 		JSONEncoder: service.JSON.Marshal, JSONDecoder: service.JSON.Unmarshal,
 	})
 	app.Get("/api/devices", func(c *fiber.Ctx) error { return c.JSON(service.Devices()) })

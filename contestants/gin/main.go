@@ -35,6 +35,10 @@ func create(v *service.Service) gin.HandlerFunc {
 	}
 }
 
+func refused(status int) gin.HandlerFunc {
+	return func(c *gin.Context) { fail(c, &service.Error{Status: status, Text: http.StatusText(status)}) }
+}
+
 func fib(c *gin.Context) {
 	n, failed := service.FibNumber(c.Param("n"))
 	if failed != nil {
@@ -75,6 +79,9 @@ func main() {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.Use(gin.Recovery())
+	r.HandleMethodNotAllowed = true
+	r.NoRoute(refused(http.StatusNotFound))
+	r.NoMethod(refused(http.StatusMethodNotAllowed))
 	r.GET("/api/devices", func(c *gin.Context) { c.JSON(http.StatusOK, service.Devices()) })
 	if v.HasStorage() {
 		r.POST("/api/devices", create(v))

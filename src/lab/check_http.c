@@ -38,6 +38,7 @@ static void check_methods(struct checker *c)
         {405, DEVIATES_NO_HEAD}, {404, DEVIATES_NO_HEAD}, {501, DEVIATES_NO_HEAD}, {0}};
     static const struct other_status no_options[] = {
         {405, DEVIATES_NO_OPTIONS}, {404, DEVIATES_NO_OPTIONS}, {501, DEVIATES_NO_OPTIONS}, {0}};
+    static const struct other_status not_found[] = {{404, DEVIATES_WRONG_METHOD_IS_404}, {0}};
     struct span value;
     check_get(c, "/api/devices");
     size_t len = c->reply.body.len;
@@ -53,7 +54,7 @@ static void check_methods(struct checker *c)
         check_judge(c, "OPTIONS /api/devices: Allow", exchange_field(&c->reply, "Allow", &value),
                     DEVIATES_NO_OPTIONS, "there is none");
     check_ask(c, &(struct question){.method = "DELETE", .path = "/api/devices"});
-    check_error(c, "DELETE /api/devices", 405, 0, NULL);
+    check_error(c, "DELETE /api/devices", 405, 0, not_found);
     if (c->end == EXCHANGE_REPLIED && c->reply.head.status == 405)
         check_judge(c, "DELETE /api/devices: Allow",
                     exchange_field(&c->reply, "Allow", &value) &&
@@ -74,7 +75,7 @@ static void check_connections(struct checker *c)
                 "it stays open");
     text_add(&kept, text_span(&last));
     bool are_both = check_send(c, HTTP_GET, text_span(&kept)) && check_next(c, HTTP_GET);
-    check_judge(c, "requests may be pipelined", are_both, NO_DEVIATION, "it %s",
+    check_judge(c, "requests may be pipelined", are_both, DEVIATES_NO_PIPELINING, "it %s",
                 exchange_end_text(c->end));
     text_free(&kept);
     text_free(&last);

@@ -12,6 +12,7 @@
     X(ERRORS_ARE_400, "errors-are-400")                   \
     X(ERRORS_ARE_500, "errors-are-500")                   \
     X(ERROR_BODY, "error-body")                           \
+    X(ROUTE_ERROR_BODY, "route-error-body")               \
     X(WRONG_INPUT_IS_422, "wrong-input-is-422")           \
     X(UNCHECKED_FIELDS, "unchecked-fields")               \
     X(ASCII_ONLY, "ascii-only")                           \
@@ -25,6 +26,8 @@
     X(UPSTREAM_ERRORS_ARE_502, "upstream-errors-are-502") \
     X(NO_HEAD, "no-head")                                 \
     X(NO_OPTIONS, "no-options")                           \
+    X(WRONG_METHOD_IS_404, "wrong-method-is-404")         \
+    X(NO_PIPELINING, "no-pipelining")                     \
     X(NO_LIMITS, "no-limits")                             \
     X(LENIENT_HTTP, "lenient-http")
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 
 #define POLL_MS      20
 #define HEALTH_NS    (2 * NS_PER_S) /* for one question */
+#define HURRY_NS     (5 * NS_PER_S) /* for an end when somebody waits for the whole */
 #define TAIL_BYTES   600
 #define EXIT_SKIPPED 4 /* of a setup: this machine lacks something */
 
@@ -30,9 +32,11 @@ struct contestants {
     pid_t warden;
     int fd;
     struct warden_order order;
+    bool (*stop)(void *arg); /* as the configuration has it */
+    void *arg;
+    off_t log_begin; /* of what it says itself: others may have written to its log before */
     struct warden_report ended; /* valid with has_ended */
     bool is_running, has_ended;
-    char name[64];
     struct address address;
     char address_text[ADDRESS_TEXT_BYTES];
 };
@@ -74,8 +78,20 @@ void contestants_close(struct contestants *c)
     free(c);
 }
 
-static bool fail_warden(struct fail *f)
+/* Should even the warden be killed, the kernel ends what it had started, but not what that had
+ * started in turn: its group is ours to end. */
+static void lose_warden(struct contestants *c)
 {
+    if (c->is_running && c->ended.pid > 0)
+        kill(-c->ended.pid, SIGKILL);
+    c->is_running = false;
+    c->ended = (struct warden_report){.status = SIGKILL};
+    c->has_ended = true;
+}
+
+static bool fail_warden(struct contestants *c, struct fail *f)
+{
+    lose_warden(c);
     return fail_set(f, EXIT_FAILED, "the warden of contestants has gone");
 }
 
@@ -88,7 +104,7 @@ static bool await_report(struct contestants *c, unsigned kind, struct warden_rep
         if (got < 0 && errno == EINTR)
             continue;
         if (got != (ssize_t)sizeof *r)
-            return fail_warden(f);
+            return fail_warden(c, f);
         if (r->kind == WARDEN_ENDED) {
             c->ended = *r;
             c->has_ended = true;
@@ -102,9 +118,13 @@ static bool has_ended(struct contestants *c)
 {
     struct pollfd wait = {.fd = c->fd, .events = POLLIN};
     if (!c->has_ended && poll(&wait, 1, 0) > 0) {
-        c->has_ended = true;
-        if (recv(c->fd, &c->ended, sizeof c->ended, 0) != (ssize_t)sizeof c->ended)
-            c->ended = (struct warden_report){.status = SIGKILL}; /* with the warden */
+        struct warden_report r;
+        if (recv(c->fd, &r, sizeof r, 0) == (ssize_t)sizeof r) {
+            c->ended = r;
+            c->has_ended = true;
+        } else {
+            lose_warden(c);
+        }
     }
     return c->has_ended;
 }
@@ -112,24 +132,35 @@ static bool has_ended(struct contestants *c)
 /* Has the warden end what runs, and all that it started. */
 static bool end(struct contestants *c, struct warden_report *r, struct fail *f)
 {
-    static const struct warden_order nothing;
+    static struct warden_order the_end;
+    the_end.stop_wait_ns = c->order.stop_wait_ns;
+    if (c->stop(c->arg) && the_end.stop_wait_ns > HURRY_NS)
+        the_end.stop_wait_ns = HURRY_NS;
+    if (send(c->fd, &the_end, sizeof the_end, MSG_NOSIGNAL) != (ssize_t)sizeof the_end)
+        return fail_warden(c, f);
+    bool is_ended = await_report(c, WARDEN_STOPPED, r, f);
     c->is_running = false;
-    if (send(c->fd, &nothing, sizeof nothing, MSG_NOSIGNAL) != (ssize_t)sizeof nothing)
-        return fail_warden(f);
-    return await_report(c, WARDEN_STOPPED, r, f);
+    return is_ended;
 }
 
 /* --- its output --- */
 
-/* The last lines of the log as one, harmless to print; "" if there are none. */
-static const char *log_tail(const char *path, int lines, char shown[512])
+static off_t log_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) ? 0 : st.st_size;
+}
+
+/* Its last lines as one, harmless to print; "" if there are none. */
+static const char *log_tail(const struct contestants *c, int lines, char shown[512])
 {
     char tail[TAIL_BYTES + 1] = "";
     size_t len = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(c->order.log, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        off_t end = lseek(fd, 0, SEEK_END);
-        ssize_t got = pread(fd, tail, TAIL_BYTES, end > TAIL_BYTES ? end - TAIL_BYTES : 0);
+        off_t end = lseek(fd, 0, SEEK_END), from = c->log_begin;
+        ssize_t got = pread(fd, tail, TAIL_BYTES,
+                            end - from > TAIL_BYTES ? end - TAIL_BYTES : from);
         len = got > 0 ? (size_t)got : 0;
         close(fd);
     }
@@ -148,7 +179,7 @@ static const char *log_tail(const char *path, int lines, char shown[512])
 static bool fail_with_log(const struct contestants *c, struct fail *f, const char *what)
 {
     char shown[512];
-    log_tail(c->order.log, 5, shown);
+    log_tail(c, 5, shown);
     return fail_set(f, EXIT_FAILED, "%s%s%s (its output: %s)", what,
                     *shown ? "; the last lines of its output: " : "", shown, c->order.log);
 }
@@ -172,11 +203,15 @@ static void begin_order(struct contestants *c, const struct contestant_config *c
 {
     struct warden_order *o = &c->order;
     const struct target_file *t = config->file;
-    *o = (struct warden_order){.stop_signal = t->stop_signal, .descriptors = config->descriptors};
+    *o = (struct warden_order){.stop_signal = t->stop_signal,
+                               .stop_wait_ns = t->stop_timeout_ns,
+                               .descriptors = config->descriptors};
     snprintf(o->directory, sizeof o->directory, "%s", t->directory);
     snprintf(o->log, sizeof o->log, "%s", config->log);
-    snprintf(c->name, sizeof c->name, "%s", t->name);
+    c->stop = config->stop;
+    c->arg = config->arg;
     o->cpus = config->cpus && CPU_COUNT(config->cpus) ? *config->cpus : *cpus_given();
+    o->is_limited = config->limits;
     if (config->limits)
         memcpy(o->groups, config->limits->groups, sizeof o->groups);
 }
@@ -199,8 +234,9 @@ static bool give_order(struct contestants *c, struct fail *f)
 {
     struct warden_report r;
     c->has_ended = false;
+    c->log_begin = log_size(c->order.log);
     if (send(c->fd, &c->order, sizeof c->order, MSG_NOSIGNAL) != (ssize_t)sizeof c->order)
-        return fail_warden(f);
+        return fail_warden(c, f);
     if (!await_report(c, WARDEN_STARTED, &r, f))
         return false;
     if (r.error)
@@ -231,7 +267,7 @@ static bool judge_setup(struct contestants *c, struct fail *f)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SKIPPED)
-        return fail_set(f, EXIT_LACKING, "%s", log_tail(c->order.log, 1, shown));
+        return fail_set(f, EXIT_LACKING, "%s", log_tail(c, 1, shown));
     fail_ended(c, f);
     return fail_prefix(f, "setup");
 }
@@ -262,7 +298,7 @@ bool contestant_setup(struct contestants *c, const struct contestant_config *con
         return false;
     c->order.cpus = *cpus_given();
     c->order.descriptors = 0;
-    memset(c->order.groups, 0, sizeof c->order.groups);
+    c->order.is_limited = false;
     if (!give_order(c, f))
         return false;
     bool is_good = await_end(c, config, f) && judge_setup(c, f);
@@ -354,6 +390,14 @@ bool contestant_is_up(struct contestants *c, struct fail *f)
     return !has_ended(c) || fail_ended(c, f);
 }
 
+static bool fail_stubborn(const struct contestants *c, struct fail *f)
+{
+    char what[96], within[UNITS_TEXT_BYTES];
+    snprintf(what, sizeof what, "did not end within %s of being told to, and was killed",
+             units_duration_text(c->order.stop_wait_ns, within));
+    return fail_with_log(c, f, what);
+}
+
 bool contestant_stop(struct contestants *c, struct fail *f)
 {
     struct warden_report r;
@@ -363,7 +407,7 @@ bool contestant_stop(struct contestants *c, struct fail *f)
     if (had_ended)
         return fail_ended(c, f);
     if (r.was_killed)
-        return fail_with_log(c, f, "did not end within 5 s of being told to, and was killed");
+        return fail_stubborn(c, f);
     if (r.left[0]) {
         char left[512];
         return fail_set(f, EXIT_FAILED,

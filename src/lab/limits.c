@@ -109,8 +109,7 @@ static bool make_group(struct limits *l, int i, const struct cgroup_controller *
     char folder[WARDEN_GROUP_BYTES];
     if (!make_folder(folder, c->folder, "target", f))
         return false;
-    memcpy(l->folders[i], folder, sizeof folder);
-    snprintf(l->groups[i], sizeof l->groups[i], "%.490s/cgroup.procs", folder);
+    memcpy(l->groups[i], folder, sizeof folder);
     return true;
 }
 
@@ -124,8 +123,8 @@ static bool make_all(const struct cgroup *c, struct limits *l, struct fail *f)
                         c->cpu.version ? "memory" : "CPU");
     if (!make_group(l, 0, &c->cpu, f) || (!is_one && !make_group(l, 1, &c->memory, f)))
         return false;
-    return limit_cpu(l, l->folders[0], c->cpu.version, f) &&
-           limit_memory(l, l->folders[is_one ? 0 : 1], c->memory.version, f);
+    return limit_cpu(l, l->groups[0], c->cpu.version, f) &&
+           limit_memory(l, l->groups[is_one ? 0 : 1], c->memory.version, f);
 }
 
 bool limits_make(const char *root, struct limits *l, struct fail *f)
@@ -149,14 +148,13 @@ void limits_remove(struct limits *l)
 {
     char pid[16];
     for (int i = 0; i < WARDEN_GROUPS_MOST; i++)
-        remove_folder(l->folders[i]);
+        remove_folder(l->groups[i]);
     if (*l->moved_from) {
         snprintf(pid, sizeof pid, "%d", getpid());
         (void)!write_to(l->moved_from, "cgroup.subtree_control", "-cpu -memory", NULL);
         (void)!write_to(l->moved_from, "cgroup.procs", pid, NULL);
     }
     remove_folder(l->moved_to);
-    memset(l->folders, 0, sizeof l->folders);
     memset(l->groups, 0, sizeof l->groups);
     l->moved_from[0] = l->moved_to[0] = 0;
 }

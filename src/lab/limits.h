@@ -12,11 +12,11 @@ struct limits {
     double cpus;           /* quota, in CPUs, a period is 100 ms as in a pod; 0: none */
     uint64_t memory_bytes; /* UINT64_MAX: none */
 
-    char groups[WARDEN_GROUPS_MOST][WARDEN_GROUP_BYTES]; /* for warden.h; "" where version 2 has one
-                                                            group for both */
-    char folders[WARDEN_GROUPS_MOST][WARDEN_GROUP_BYTES]; /* private */
-    char moved_from[WARDEN_GROUP_BYTES];                  /* private */
-    char moved_to[WARDEN_GROUP_BYTES];                    /* private */
+    char groups[WARDEN_GROUPS_MOST]
+               [WARDEN_GROUP_BYTES];     /* folders, as in warden.h; the second is ""
+                                                            where version 2 has one for both */
+    char moved_from[WARDEN_GROUP_BYTES]; /* private */
+    char moved_to[WARDEN_GROUP_BYTES];   /* private */
 };
 
 /* Makes the group with the limits that are set in `l`. `root` goes before every path: "" but in tests.

@@ -109,6 +109,7 @@ bool own_target_file(struct target_file *t, const struct target_config *config, 
                               .directory = "/",
                               .health = "/healthz",
                               .start_timeout_ns = 30 * NS_PER_S,
+                              .stop_timeout_ns = 5 * NS_PER_S,
                               .stop_signal = SIGTERM};
     bool is_good = add_all(&command, config, has_pg, has_memcached, f);
     if (is_good && command.len >= sizeof t->command)

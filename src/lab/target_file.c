@@ -188,9 +188,10 @@ static const struct text_key {
 };
 enum { TEXT_KEY_COUNT = sizeof text_keys / sizeof *text_keys };
 
-static const char *const key_names[] = {
-    "name",   "summary", "needs",      "mend",  "setup",         "command",     "directory",
-    "health", "env",     "deviations", "files", "start-timeout", "stop-signal", NULL};
+static const char *const key_names[] = {"name",         "summary",     "needs",     "mend",
+                                        "setup",        "command",     "directory", "health",
+                                        "env",          "deviations",  "files",     "start-timeout",
+                                        "stop-timeout", "stop-signal", NULL};
 
 static bool set_env(struct target_file *t, const char *value, struct fail *f)
 {
@@ -232,6 +233,8 @@ static bool set_value(struct target_file *t, const struct ini_key *k, struct fai
         return set_signal(t, k->value, f);
     if (strcmp(k->name, "start-timeout") == 0)
         return units_duration(k->value, &t->start_timeout_ns, f);
+    if (strcmp(k->name, "stop-timeout") == 0)
+        return units_duration(k->value, &t->stop_timeout_ns, f);
     for (const struct text_key *key = text_keys; key < text_keys + TEXT_KEY_COUNT; key++)
         if (strcmp(key->name, k->name) == 0)
             return (!key->is_good || key->is_good(k->value, f)) &&
@@ -262,7 +265,7 @@ static bool set_key(void *arg, const struct ini_key *k, struct fail *f)
         return fail_set(f, EXIT_USAGE,
                         "unknown key \"%s\"%s%s%s: expected one of name, summary, needs, mend, "
                         "setup, command, directory, health, env, deviations, files, "
-                        "start-timeout, stop-signal",
+                        "start-timeout, stop-timeout, stop-signal",
                         log_escape(span_of(k->name), shown, sizeof shown),
                         nearest ? ", did you mean \"" : "", nearest ? nearest : "",
                         nearest ? "\"?" : "");
@@ -310,8 +313,10 @@ static bool complete(const char *where, struct target_file *t, struct fail *f)
 
 static void set_defaults(struct target_file *t)
 {
-    *t = (struct target_file){
-        .health = "/healthz", .start_timeout_ns = 30 * NS_PER_S, .stop_signal = SIGTERM};
+    *t = (struct target_file){.health = "/healthz",
+                              .start_timeout_ns = 30 * NS_PER_S,
+                              .stop_timeout_ns = 5 * NS_PER_S,
+                              .stop_signal = SIGTERM};
 }
 
 bool target_file_parse(const char *where, struct span text, struct target_file *t, struct fail *f)

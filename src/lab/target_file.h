@@ -1,6 +1,6 @@
 /* Target files: how somebody's service is set up, started and reached, so that a run can race it.
  * The format is contestants/README.md's: INI, one section [target] with the keys name, summary,
- * needs, mend, setup, command, directory, health, env, deviations, files, start-timeout,
+ * needs, mend, setup, command, directory, health, env, deviations, files, start-timeout, stop-timeout,
  * stop-signal. */
 #ifndef LAB_TARGET_FILE_H
 #define LAB_TARGET_FILE_H
@@ -24,7 +24,7 @@ struct target_file {
     char deviations[512]; /* as `check --allow` takes them */
     char files[1024]; /* what is installed for it: files and folders, white space between, relative
                          to `directory` */
-    uint64_t start_timeout_ns;
+    uint64_t start_timeout_ns, stop_timeout_ns;
     int stop_signal;
 };
 

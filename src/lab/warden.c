@@ -22,10 +22,10 @@
 #include "base/mem.h"
 #include "net/sock.h"
 
-#define STOP_WAIT_NS  (5 * NS_PER_S)
 #define GRACE_WAIT_NS NS_PER_S /* for workers to follow their parent */
 #define POLL_NS       (20 * NS_PER_MS)
 #define KILLS_MAX     250 /* of what is left, one each POLL_NS at least */
+#define REMOVALS_MAX  50
 
 static struct {
     int fd, signals;
@@ -77,15 +77,18 @@ static void report(struct warden_report *r)
 
 static void enter_groups(void)
 {
-    for (int i = 0; i < WARDEN_GROUPS_MOST; i++) {
-        int fd = *w.order->groups[i] ? open(w.order->groups[i], O_WRONLY | O_CLOEXEC) : -1;
-        if (*w.order->groups[i] && (fd < 0 || dprintf(fd, "%d", getpid()) < 0)) {
+    for (int i = 0; i < WARDEN_GROUPS_MOST && w.order->is_limited; i++) {
+        char path[WARDEN_GROUP_BYTES + 16];
+        if (!*w.order->groups[i])
+            continue;
+        snprintf(path, sizeof path, "%s/cgroup.procs", w.order->groups[i]);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || dprintf(fd, "%d", getpid()) < 0) {
             dprintf(2, "iubench: cannot enter the control group %s: %s\n", w.order->groups[i],
                     strerror(errno));
             _exit(127);
         }
-        if (fd >= 0)
-            close(fd);
+        close(fd);
     }
 }
 
@@ -212,7 +215,7 @@ static void stop(struct warden_report *r)
 {
     if (w.pid && !has_ended()) {
         kill(w.pid, w.order->stop_signal);
-        r->was_killed = !await(has_ended, STOP_WAIT_NS);
+        r->was_killed = !await(has_ended, w.order->stop_wait_ns);
         if (r->was_killed)
             kill(-w.pid, SIGKILL);
     }
@@ -223,6 +226,16 @@ static void stop(struct warden_report *r)
     }
     r->kind = WARDEN_STOPPED;
     r->status = w.status;
+}
+
+/* The main process does so itself unless it was killed. What has just ended may still count. */
+static void remove_groups(void)
+{
+    for (int i = 0; i < WARDEN_GROUPS_MOST; i++) {
+        const char *group = w.order->groups[i];
+        for (int k = 0; *group && rmdir(group) && errno == EBUSY && k < REMOVALS_MAX; k++)
+            nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+    }
 }
 
 void warden_run(int fd)
@@ -245,6 +258,7 @@ void warden_run(int fd)
             *w.order = next;
             start();
         } else {
+            w.order->stop_wait_ns = next.stop_wait_ns;
             stop(&r);
             report(&r);
             w.pid = 0;
@@ -252,5 +266,6 @@ void warden_run(int fd)
     }
     w.order->stop_signal = SIGKILL;
     stop(&r);
+    remove_groups();
     _exit(0);
 }

@@ -12,16 +12,16 @@
 
 enum { WARDEN_GROUPS_MOST = 2, WARDEN_GROUP_BYTES = 512, WARDEN_NAMES_BYTES = 256 };
 
-/* What the main process asks for: a start, or, with no words, an end. */
+/* What the main process asks for: a start, or, with no words, an end, of which only the wait counts. */
 struct warden_order {
     struct target_words words, env;  /* environment entries stand beside those of this process */
     char directory[4096], log[4096]; /* of its output, appended to */
     cpu_set_t cpus;
-    char groups[WARDEN_GROUPS_MOST]
-               [WARDEN_GROUP_BYTES]; /* files that its pid is written to before it
-                                                            runs; "": none */
+    char groups[WARDEN_GROUPS_MOST][WARDEN_GROUP_BYTES]; /* folders of control groups; "": none */
+    bool is_limited; /* it runs in these groups; in the end they are removed in any case */
     int stop_signal;
-    uint32_t descriptors; /* that it may have open, hard; 0: as many as we */
+    uint32_t descriptors;  /* that it may have open, hard; 0: as many as we */
+    uint64_t stop_wait_ns; /* from that until it is killed */
 };
 
 /* What the warden says: once after a start, once when the process ends by itself, and once after an

@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/rng.h"
 
 enum { SHOWN_BYTES = 256 };
 
@@ -231,18 +233,45 @@ bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struc
     return true;
 }
 
-bool sock_free_port(struct address *a, struct fail *f)
+/* The first of the ports that the kernel gives to whoever names none; ip(7). */
+static unsigned first_given_port(void)
+{
+    unsigned first = 0;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    if (file && fscanf(file, "%u", &first) != 1)
+        first = 0;
+    if (file)
+        fclose(file);
+    return first;
+}
+
+static bool bind_port(struct address *a, uint16_t port)
 {
     *a = (struct address){.len = sizeof a->sa.in,
-                          .sa.in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}}};
+                          .sa.in = {.sin_family = AF_INET,
+                                    .sin_addr = {htonl(INADDR_LOOPBACK)},
+                                    .sin_port = htons(port)}};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool is_free = fd >= 0 && bind(fd, &a->sa.any, a->len) == 0 &&
                    getsockname(fd, &a->sa.any, &a->len) == 0;
     int error = errno;
     if (fd >= 0)
         close(fd);
-    return is_free ||
-           fail_set(f, EXIT_FAILED, "no free port could be had on 127.0.0.1: %s", strerror(error));
+    errno = error;
+    return is_free;
+}
+
+bool sock_free_port(struct address *a, struct fail *f)
+{
+    enum { FROM = 10000, TRIES = 100 };
+    unsigned below = first_given_port();
+    struct rng rng;
+    rng_seed(&rng, clock_ns() ^ (uint64_t)getpid() << 32);
+    for (int i = 0; i < TRIES && below > FROM; i++)
+        if (bind_port(a, (uint16_t)(FROM + rng_below(&rng, below - FROM))))
+            return true;
+    return bind_port(a, 0) ||
+           fail_set(f, EXIT_FAILED, "no free port could be had on 127.0.0.1: %s", strerror(errno));
 }
 
 int sock_open(const struct address *a)

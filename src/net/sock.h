@@ -41,8 +41,9 @@ uint16_t address_port(const struct address *a); /* 0 for a Unix socket */
  * ("127.0.0.1:8080 is taken: ..."), and no descriptor is left open. */
 bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struct fail *f) MUST_USE;
 
-/* Gives `a` a port of 127.0.0.1 that is free now, for a program that has to be told where to listen:
- * another may take it first. */
+/* Gives `a` a port of 127.0.0.1 that is free now, for a program that has to be told where to listen.
+ * Another may take it first, but no outgoing connection is given it meanwhile: where the kernel
+ * leaves any, it is none of those that it hands out. */
 bool sock_free_port(struct address *a, struct fail *f) MUST_USE;
 
 /* A blocking socket for a connection to `a`, TCP_NODELAY set. -errno on failure. */

@@ -50,7 +50,9 @@ const char reproduction_definition[] =
     "interval, or is at most 1.5 times the measured one and at least 1/1.5 of it. Larger, smaller: "
     "the measured ratio is, by more than that. Reversed: it is below 1. Not distinguishable: the "
     "interval holds 1, or the rank test finds p >= 0.05. Not comparable: no ratio was published, "
-    "none was measured, or a run is INVALID.";
+    "none was measured, or a run is INVALID. An interval from 4 repeats can hold its true median "
+    "in "
+    "87.5 % of all cases at the most, from 5 in 93.8 %.";
 
 enum reproduction_outcome reproduction_outcome(struct interval published, double ratio,
                                                struct interval interval, double p)

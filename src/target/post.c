@@ -151,14 +151,20 @@ static void post_cache(struct post *p)
 
 static void post_cached(struct cache_set *s, enum store_outcome outcome)
 {
+    static const char *const texts[STORE_OUTCOMES][2] = {
+        [STORE_UNAVAILABLE] = {"the cache is not available",
+                               "the cache is not available: the device is stored, but not cached"},
+        [STORE_UNKNOWN] = {"the cache did not confirm: the device may or may not be cached",
+                           "the cache did not confirm: the device is stored, and may or may not be "
+                           "cached"},
+        [STORE_REFUSED] = {"the cache refused this device",
+                           "the cache refused this device: it is stored, but not cached"},
+    };
     struct post *p = OWNER(set, s);
     if (outcome == STORE_DONE)
         post_created(p);
     else
-        post_failed(p, 503,
-                    p->worker->store
-                        ? "the cache is not available: the device is stored, but not cached"
-                        : "the cache is not available");
+        post_failed(p, 503, texts[outcome][p->worker->store != NULL]);
 }
 
 static void post_created(struct post *p)

@@ -204,6 +204,10 @@ class Proxy:
                 writer.write(data)
             await writer.drain()
 
+    def drop(self):
+        """Ends the connections that there are."""
+        self.loop.call_soon_threadsafe(lambda: [task.cancel() for task in self.tasks])
+
     def close(self):
         self.loop.call_soon_threadsafe(self.ending.set)
         self.thread.join()

@@ -137,6 +137,15 @@ def test_own_storage(start, postgres, memcached):
         assert points[f"POST /api/devices: {name}"]["status"] == "passed"
 
 
+def test_own_storage_of_the_second_round(start, make_postgres):
+    """The other layout of the table is read as well, in whatever time zone the server is."""
+    uri = make_postgres({"timezone": "'<+05>-05'"}).uri
+    server = start("serve", "--mode", "db", "--pg", uri, "--schema", "round2", "--cache", "none")
+    points = check(server.url, "--pg", uri)
+    assert not failed(points)
+    assert points["POST /api/devices: the row in PostgreSQL"]["status"] == "passed"
+
+
 def test_missing_route(start):
     """What a mode demands must be there."""
     server = start("serve", "--mode", "static")

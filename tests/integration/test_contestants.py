@@ -24,7 +24,7 @@ import uuid
 import pytest
 
 from conftest import ROOT, needs_memcached
-from iubench import DEVICES, IS_SANITIZED
+from iubench import DEVICES, IS_SANITIZED, run
 from services import Memcached, Postgres, free_port, wait_until
 
 if IS_SANITIZED:
@@ -34,8 +34,9 @@ CONTESTANTS = os.path.join(ROOT, "contestants")
 NAMES = sorted(name for name in os.listdir(CONTESTANTS)
                if os.path.exists(os.path.join(CONTESTANTS, name, "target.ini")))
 KEYS = {"name", "summary", "needs", "mend", "setup", "command", "directory", "health", "env",
-        "deviations", "files", "start-timeout", "stop-signal"}
+        "deviations", "files", "start-timeout", "stop-timeout", "stop-signal"}
 SETUP_S = 300
+CHECK_S = 120
 STOP_S = 10
 WORKERS = 2
 DEVICE = {"mac": "EF-2B-C4-F5-D6-34", "firmware": "2.1.5"}
@@ -366,6 +367,16 @@ def test_metrics_have_the_published_names(contestant):
         bounds = [float(re.search(r'le="([^"]+)"', labels)[1]) for labels in mine]
         assert bounds == sorted(set(bounds))
         assert (bounds[0], bounds[-2], bounds[-1]) == (10e-6, 5.0, float("inf"))
+
+
+def test_check_finds_nothing_but_its_deviations(contestant, database, cache):
+    """The whole of `iubench check`, with row and value: its target file tells all that is other."""
+    code, output, errors = run(
+        "check", "--pg", database.uri, "--memcached", cache.address, "--allow",
+        ",".join(contestant.deviations) or "no-head", "--timeout", "60s",
+        f"http://127.0.0.1:{contestant.port}", timeout=CHECK_S)
+    failed = [line for line in output.splitlines() if line.startswith("FAILED")]
+    assert code == 0 and not failed, "\n".join(failed) + errors
 
 
 def test_it_serves_many_at_once(contestant, database):

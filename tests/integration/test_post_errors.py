@@ -5,14 +5,18 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
+import threading
 
 import pytest
 
 from iubench import PROGRAM, run, wait_for
 from services import as_unprivileged, own_folder
 
+ROUND1 = ("CREATE TABLE device (id serial PRIMARY KEY, uuid varchar(255), mac varchar(255),"
+          " firmware varchar(255), created_at timestamp NOT NULL, updated_at timestamp NOT NULL)")
 BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
 ROUND2 = ("CREATE TABLE device (id serial PRIMARY KEY, uuid uuid, mac varchar(255),"
           " firmware varchar(255), created_at timestamptz, updated_at timestamptz)")
@@ -44,6 +48,37 @@ def test_database_unreachable():
 def test_cache_unreachable():
     error = refused_at_start("--memcached", "127.0.0.1:1", "--store", "none")
     assert "127.0.0.1:1" in error and "Connection refused" in error
+
+
+def test_cache_too_old(make_memcached):
+    """Of many servers each is asked, also those that the start-up line has no room for."""
+    new = make_memcached().address
+    with socket.create_server(("127.0.0.1", 0)) as old:
+        def answer():
+            with contextlib.suppress(OSError), old.accept()[0] as connection:
+                connection.recv(100)
+                connection.sendall(b"VERSION 1.4.25\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        old_address = f"127.0.0.1:{old.getsockname()[1]}"
+        error = refused_at_start("--store", "none", "--memcached", ",".join([new] * 30 + [old_address]))
+    assert f"memcached at {old_address} is too old" in error
+
+
+def test_cache_at_the_second_address(make_memcached, tmp_path):
+    """A name with two addresses, of which the first refuses."""
+    hosts, memcached = tmp_path / "hosts", make_memcached()
+    hosts.write_text("::1 both\n127.0.0.1 both\n")
+    script = (f'mount --bind {hosts} /etc/hosts && exec "$0" serve --mode db --listen 127.0.0.1:0'
+              f' --store none --memcached both:{memcached.port}')
+    words = ["unshare", "--mount", "sh", "-c", script, PROGRAM]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stdout.readline()
+        process.terminate()
+        errors = process.stderr.read()
+    if "unshare:" in errors or "mount:" in errors:
+        pytest.skip(errors)
+    assert f"at both:{memcached.port}" in line, errors
 
 
 def test_database_read_only(make_postgres):
@@ -150,6 +185,24 @@ def test_table_is_renamed(server):
                        "ALTER TABLE elsewhere RENAME TO device")
 
 
+def test_ids_are_used_up(server):
+    """A sequence at its end is no fault of the device that meets it."""
+    refused_under_load(server,
+                       "SELECT setval('device_id_seq', 2); ALTER SEQUENCE device_id_seq MAXVALUE 2",
+                       "ALTER SEQUENCE device_id_seq NO MAXVALUE")
+
+
+def test_table_changes(server):
+    """A table that is made anew with another kind of id: the statement is prepared again."""
+    server.postgres.psql("ALTER TABLE device RENAME TO old")
+    server.postgres.psql(ROUND1.replace("serial", "bigserial"))
+    with server.connect() as client:
+        for _ in range(10):
+            wait_for(lambda: post(client).status == 201)
+        for _ in range(10):
+            assert post(client).status == 201
+
+
 def test_error_at_the_commit(server):
     """A deferred constraint says no after the row was returned: it is not acknowledged."""
     refused_under_load(
@@ -238,3 +291,19 @@ def test_cache_refuses(start, make_postgres, make_memcached):
         statuses = [client.request("POST", "/api/devices", body).status for _ in range(6000)]
     assert statuses[0] == 201 and set(statuses) == {201, 503}
     assert errors(process, "set") == statuses.count(503)
+
+
+@pytest.mark.parametrize("store, told", [
+    ("sqlite", "the cache did not confirm: the device is stored, and may or may not be cached"),
+    ("none", "the cache did not confirm: the device may or may not be cached")])
+def test_cache_stalls(start, make_memcached, store, told):
+    """A set that was not confirmed may have been done: nobody is told that it was not."""
+    memcached = make_memcached()
+    process = start("serve", "--mode", "db", "--threads", "1", "--store", store, "--memcached",
+                    memcached.address, "--storage-timeout", "300ms")
+    memcached.pause()
+    with process.connect() as client:
+        reply = post(client)
+    assert reply.status == 503 and json.loads(reply.body) == {"error": told}
+    memcached.resume()
+    wait_for(lambda: memcached.count() == 1)

@@ -11,11 +11,12 @@ import time
 
 import pytest
 
-from iubench import IS_SANITIZED, PROGRAM, run
+from iubench import IS_SANITIZED, PROGRAM, run, wait_for
 from posts import Posts, Proxy
 from services import PG_DATABASE, PG_PASSWORD, PG_USER
 
 TIMEOUT_S = 1.0
+BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
 SLACK_S = 2.5 if IS_SANITIZED else 1.0  # of a busy machine
 HARMLESS = ("slice", "slow")  # what is only slower
 # A crash of PostgreSQL may lose what it acknowledged with synchronous_commit=off: its promise, not
@@ -143,6 +144,21 @@ def test_bad_ways_lose_nothing(start, services, proxies, way, mode, words):
     assert posts.slowest_s < 2 * TIMEOUT_S + SLACK_S
     assert posts.slowest_get_s < SLACK_S
     assert mode in HARMLESS or posts.refused
+
+
+@pytest.mark.parametrize("way", ["postgres", "memcached"])
+def test_connecting_has_time(start, services, proxies, way):
+    """A short deadline of inserts and sets is none of connecting, which takes several turns on the way."""
+    proxy = proxies(socket.AF_INET, ("127.0.0.1", services[way].port))
+    port = proxy.port if way == "postgres" else services["postgres"].port
+    pg = f"postgresql://{PG_USER}:{PG_PASSWORD}@127.0.0.1:{port}/{PG_DATABASE}"
+    cache = f"127.0.0.1:{proxy.port}" if way == "memcached" else services["memcached"].address
+    server = serve_on(start, pg, cache, "--storage-timeout=350ms", "--pg-pool=2")
+    proxy.mode = "slow"
+    proxy.drop()
+    with server.connect() as client:
+        wait_for(lambda: client.request("POST", "/api/devices", BODY).status == 503)
+        wait_for(lambda: client.request("POST", "/api/devices", BODY).status == 201)
 
 
 def test_the_loads_sums_hold_while_backends_die(start, services, tmp_path):

@@ -59,6 +59,7 @@ KINDS = {
               "    os.execvp('sleep', ['sleep', '4712'])\n",
     "wrong": "devices = b'[]'\n",
     "stubborn": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n",
+    "slow-end": "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(5.5), os._exit(0)))\n",
 }
 
 
@@ -165,10 +166,17 @@ def test_leaking(lab, kind, process):
 
 def test_stubborn(lab):
     """One that does not end when it is told to is killed."""
-    code, output, errors = lab.run(lab.target("stubborn"), lab.target("good"))
+    code, output, errors = lab.run(lab.target("stubborn", stop_timeout="1s"), lab.target("good"))
     assert code == 1, output + errors
-    assert "did not end within 5 s" in lab.failures()["stubborn"]["reason"]
+    assert "did not end within 1s" in lab.failures()["stubborn"]["reason"]
     assert not processes(str(lab.folder))
+
+
+def test_slow_end(lab):
+    """One that may take its time to finish what it has is no failure."""
+    code, output, errors = lab.run(lab.target("slow-end", "slow", stop_timeout="30s"), lab.target("good"))
+    assert code in (0, 5), output + errors
+    assert sorted(lab.names()) == ["good", "slow"] and not lab.failures()
 
 
 def test_skipped(lab):
@@ -196,6 +204,14 @@ def test_setup(lab):
     code, output, errors = lab.run(bad, good)
     assert code == 1 and lab.names() == ["good"]
     assert "exit status 9" in lab.failures()["bad"]["reason"] and "no network" in lab.failures()["bad"]["reason"]
+
+
+def test_last_words(lab):
+    """What is told of one that fails is its own, not what its setup or an earlier start had said."""
+    target = lab.target("good", setup="echo setting up", command='sh -c "exit 7"')
+    code, _, errors = lab.run(target)
+    assert code == 1 and "exit status 7" in errors and "last lines" not in errors
+    assert "setting up" in lab.log("good")
 
 
 def test_places(lab, postgres_template, memcached):
@@ -274,9 +290,10 @@ def test_shape_refused(lab):
     assert code == 2 and "--shape" in errors
 
 
-def test_interrupt(lab):
-    """Ctrl-C ends the contestant as well, and what has been measured is left."""
-    good = lab.target("good")
+@pytest.mark.parametrize("kind", ["good", "stubborn"])
+def test_interrupt(lab, kind):
+    """Ctrl-C ends the contestant as well, soon, and what has been measured is left."""
+    good = lab.target(kind, "good", stop_timeout=f"{4 * PATIENCE_S}s")
     process = subprocess.Popen([PROGRAM, "run", str(lab.folder / "short.ini"), "-d", "60s", "--out",
                                 str(lab.out), "--target", good], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
@@ -308,6 +325,47 @@ def test_killed(lab):
     while processes("good.py 127.0.0.1"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_killed_with_limits(lab):
+    """Nor does a control group stay."""
+    limited(lab, "--shape", "0.5:256M")  # skips where there are none
+    process = subprocess.Popen([PROGRAM, "run", str(lab.folder / "short.ini"), "-d", "60s", "--out", str(lab.out),
+                                "--target", lab.target("good"), "--shape", "0.5:256M"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    for line in process.stderr:
+        if b"target: good" in line:
+            break
+    groups = subprocess.run(["find", "/sys/fs/cgroup", "-name", f"iubench-target-{process.pid}"],
+                            capture_output=True, text=True, check=False).stdout.split()
+    assert groups
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while any(os.path.exists(group) for group in groups):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_warden_killed(lab):
+    """Should the warden itself be killed, what it had started is ended all the same."""
+    (lab.folder / "parent.py").write_text(DEVICES + "subprocess.Popen(['sleep', '4713'])\n" + SERVE)
+    path = lab.folder / "parent.ini"
+    path.write_text(f"[target]\nname = parent\ncommand = {sys.executable} parent.py {{host}} {{port}}\n")
+    process = subprocess.Popen([PROGRAM, "run", str(lab.folder / "short.ini"), "-d", "60s", "--out",
+                                str(lab.out), "--target", str(path)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "target: parent" in line:
+            break
+    warden, = subprocess.run(["pgrep", "-P", str(process.pid), "iubench-warden"], capture_output=True,
+                             text=True, check=True).stdout.split()
+    assert processes("sleep 4713")
+    os.kill(int(warden), signal.SIGKILL)
+    assert "was ended by signal 9" in process.communicate(timeout=PATIENCE_S)[1]
+    assert process.returncode == 1
+    assert not processes("sleep 4713") and not processes(str(lab.folder))
 
 
 @pytest.mark.parametrize("text, said", [

@@ -9,9 +9,11 @@ import threading
 
 import pytest
 
+from iubench import wait_for
 from services import PG_DATABASE, PG_PASSWORD, PG_USER, as_unprivileged
 
 SECONDS = 120
+BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
 
 
 def kill_one_backend(server):
@@ -85,8 +87,17 @@ def test_store_on_postgres_by_tcp_with_password(store_program, make_postgres):
     run(store_program, IUBENCH_TEST_PG=make_postgres().tcp_uri)
 
 
+def test_store_on_postgres_by_a_service_file(store_program, make_postgres, tmp_path):
+    """A service file may list hosts, among which libpq chooses, at each connection anew."""
+    server, file = make_postgres(), tmp_path / "services"
+    file.write_text(f"[bench]\nhost=127.0.0.1,127.0.0.1\nport={server.port}\nuser={PG_USER}\n"
+                    f"password={PG_PASSWORD}\ndbname={PG_DATABASE}\n")
+    run(store_program, ["counts_a_full_turn"], IUBENCH_TEST_PG="service=bench",
+        PGSERVICEFILE=str(file))
+
+
 @pytest.fixture
-def tls_uri(make_postgres):
+def tls_postgres(make_postgres):
     """A server that demands TLS, where libpq carries the inserts instead of our own frames."""
     if not shutil.which("openssl"):
         pytest.skip("openssl is not installed")
@@ -97,12 +108,34 @@ def tls_uri(make_postgres):
     os.chmod(os.path.join(server.data, "server.key"), 0o600)
     server.psql("ALTER SYSTEM SET ssl = on")
     server.psql("SELECT pg_reload_conf()")
-    return server.tcp_uri + "?sslmode=require"
+    server.uri = server.tcp_uri + "?sslmode=require"
+    return server
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-def test_store_on_postgres_by_tls(store_program, tls_uri, batch):
-    run(store_program, IUBENCH_TEST_PG=tls_uri, IUBENCH_TEST_BATCH=batch)
+def test_store_on_postgres_by_tls(store_program, tls_postgres, batch):
+    run(store_program, IUBENCH_TEST_PG=tls_postgres.uri, IUBENCH_TEST_BATCH=batch)
+
+
+def test_notices_by_tls_are_not_printed(start, tls_postgres):
+    """Nor after a reconnect, where libpq's connection is another one."""
+    server = start("serve", "--mode", "db", "--threads", "1", "--pg", tls_postgres.uri, "--pg-pool", "1",
+                   "--cache", "none")
+    kill_one_backend(tls_postgres)
+    tls_postgres.psql(
+        "CREATE FUNCTION talk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'hear me';"
+        " RETURN NEW; END $$; CREATE TRIGGER talk BEFORE INSERT ON device FOR EACH ROW"
+        " EXECUTE FUNCTION talk()")
+    with server.connect() as client:
+        wait_for(lambda: client.request("POST", "/api/devices", BODY).status == 201)
+    assert "hear me" not in server.stderr()
+
+
+@pytest.mark.parametrize("case", ["survives_kill", "survives_pause", "survives_one_backend"])
+def test_store_by_tls_when_postgres_is_hurt(store_program, tls_postgres, case):
+    tls_postgres.psql("ALTER SYSTEM SET synchronous_commit = on")
+    tls_postgres.psql("SELECT pg_reload_conf()")
+    run(store_program, [case], {"postgres": tls_postgres}, IUBENCH_TEST_PG=tls_postgres.uri)
 
 
 @pytest.mark.parametrize("batch", BATCHES)

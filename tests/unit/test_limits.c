@@ -80,11 +80,10 @@ static void test_version_1(void **state)
     make_folders("/cg/cpu/");
     make_folders("/cg/memory/a/");
     assert_true(limits_make(root, &l, &f));
-    assert_holds(l.folders[0], "cpu.cfs_quota_us", "150000");
-    assert_holds(l.folders[0], "cpu.cfs_period_us", "100000");
-    assert_holds(l.folders[1], "memory.limit_in_bytes", "1073741824");
-    assert_non_null(strstr(l.folders[1], "/cg/memory/a/iubench-target-"));
-    assert_non_null(strstr(l.groups[1], "/cgroup.procs"));
+    assert_holds(l.groups[0], "cpu.cfs_quota_us", "150000");
+    assert_holds(l.groups[0], "cpu.cfs_period_us", "100000");
+    assert_holds(l.groups[1], "memory.limit_in_bytes", "1073741824");
+    assert_non_null(strstr(l.groups[1], "/cg/memory/a/iubench-target-"));
     assert_false(*l.moved_to);
 }
 
@@ -98,8 +97,8 @@ static void test_version_2(void **state)
     put("/proc/self/mountinfo", "30 23 0:26 / /cg2 rw - cgroup2 cgroup2 rw\n");
     make_folders("/cg2/scope/");
     assert_true(limits_make(root, &l, &f));
-    assert_holds(l.folders[0], "cpu.max", "50000 100000");
-    assert_holds(l.folders[0], "memory.max", "536870912");
+    assert_holds(l.groups[0], "cpu.max", "50000 100000");
+    assert_holds(l.groups[0], "memory.max", "536870912");
     assert_false(*l.groups[1]);
     char parent[256];
     snprintf(parent, sizeof parent, "%s/cg2/scope", root);
@@ -117,7 +116,7 @@ static void test_without_quota(void **state)
     put("/proc/self/mountinfo", "30 23 0:26 / /cg3 rw - cgroup2 cgroup2 rw\n");
     make_folders("/cg3/scope/");
     assert_true(limits_make(root, &l, &f));
-    snprintf(path, sizeof path, "%.500s/cpu.max", l.folders[0]);
+    snprintf(path, sizeof path, "%.500s/cpu.max", l.groups[0]);
     assert_int_equal(access(path, F_OK), -1);
 }
 

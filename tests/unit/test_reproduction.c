@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lab/reproduce.h"
+#include "report/compare.h"
 #include "report/reproduction.h"
 
 static const struct interval NONE = {NAN, NAN};
@@ -160,6 +161,17 @@ static void test_markdown(void **state)
     reproduction_free(&r);
 }
 
+/* Few repeats cannot give the intervals that are spoken of, and that is said. */
+static void test_definition(void **state)
+{
+    (void)state;
+    char most[32];
+    for (unsigned repeats = COMPARE_REPEATS_MIN; repeats <= 5; repeats++) {
+        snprintf(most, sizeof most, "%.1f %%", bootstrap_coverage_max(repeats) * 100);
+        assert_non_null(strstr(reproduction_definition, most));
+    }
+}
+
 /* --- the scenario --- */
 
 /* Steps climb by a fifth, take the place of the load's ramp, and can be planned. */
@@ -220,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_judge),
         cmocka_unit_test(test_judge_without_ratio),
         cmocka_unit_test(test_markdown),
+        cmocka_unit_test(test_definition),
         cmocka_unit_test(test_prepare),
         cmocka_unit_test(test_prepare_refuses),
         cmocka_unit_test(test_built_in),

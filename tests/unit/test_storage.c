@@ -79,10 +79,16 @@ static void refuses_bad_words(void **state)
     c.store = "sqlite:/tmp/x.db";
     c.pg = "postgresql://localhost/mydb";
     expect_failure(&c, EXIT_USAGE, "contradict");
-    c = (struct storage_config){.store = "none", .cache = "redis"};
+    c = STORAGE_CONFIG_DEFAULT;
+    c.store = "none";
+    c.cache = "redis";
     expect_failure(&c, EXIT_USAGE, "--cache redis: expected memcached");
-    c = (struct storage_config){.store = "none", .cache = "memory", .memcached = "127.0.0.1:1"};
+    c.cache = "memory";
+    c.memcached = "127.0.0.1:1";
     expect_failure(&c, EXIT_USAGE, "contradict");
+    c = STORAGE_CONFIG_DEFAULT;
+    c.timeout_ns = NS_PER_MS - 1;
+    expect_failure(&c, EXIT_USAGE, "--storage-timeout must be at least 1ms");
 }
 
 /* Texts that PostgreSQL's library cannot read, or reads wrongly, are not quoted: a password may be
@@ -141,7 +147,8 @@ static void refuses_bad_lists(void **state)
                                         ":11211",
                                         "127.0.0.1:11211/?x",
                                         "127.0.0.1:11211/?0",
-                                        "--NONSENSE"};
+                                        "--NONSENSE",
+                                        "--SERVER=127.0.0.1:1 --NAMESPACE=abc"};
     struct storage_config c = STORAGE_CONFIG_DEFAULT;
     (void)state;
     c.store = "none";

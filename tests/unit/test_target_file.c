@@ -27,7 +27,8 @@ static void test_keys(void **state)
         SPAN("; a comment\n[target]\nname = my-service\nsummary = a service\nneeds = node\n"
              "mend = apt-get install nodejs\nsetup = npm ci\ncommand = node server.js\n"
              "    --port {port}\ndirectory = /\nhealth = /up\nenv = A=1\nenv = B={host}\n"
-             "deviations = error-body\nstart-timeout = 1500ms\nstop-signal = SIGINT\n"),
+             "deviations = error-body\nstart-timeout = 1500ms\nstop-timeout = 2s\nstop-signal = "
+             "SIGINT\n"),
         &file, &f));
     assert_string_equal(file.name, "my-service");
     assert_string_equal(file.command, "node server.js --port {port}");
@@ -36,12 +37,14 @@ static void test_keys(void **state)
     assert_int_equal(file.env_count, 2);
     assert_string_equal(file.env[1], "B={host}");
     assert_int_equal(file.start_timeout_ns, 1500 * NS_PER_MS);
+    assert_int_equal(file.stop_timeout_ns, 2 * NS_PER_S);
     assert_int_equal(file.stop_signal, SIGINT);
 
     assert_true(target_file_parse("/x.ini", SPAN("[target]\nname = x\ncommand = y\n"), &file, &f));
     assert_string_equal(file.health, "/healthz");
     assert_string_equal(file.directory, "/");
     assert_int_equal(file.start_timeout_ns, 30 * NS_PER_S);
+    assert_int_equal(file.stop_timeout_ns, 5 * NS_PER_S);
     assert_int_equal(file.stop_signal, SIGTERM);
 }
 

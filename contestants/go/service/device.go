@@ -19,6 +19,8 @@ const (
 	MicrosecondsUTC = "2006-01-02T15:04:05.000000Z"
 	// MaxBody is how many bytes of a request's body are read.
 	MaxBody = 1 << 20
+	// MaxFields is how many bytes of a request's fields are read.
+	MaxFields = 16 << 10
 	// Hello is what TechEmpower's json and plaintext answer.
 	Hello = "Hello, World!"
 
