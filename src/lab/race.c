@@ -389,10 +389,14 @@ static bool mend(struct turn *t, struct fail *f)
 
 /* --- verifying --- */
 
+/* Of a target that is another process what it stores in is known where it is the run's. */
 static bool begin_verify(struct turn *t, struct fail *f)
 {
-    t->is_verified = t->venue->config->is_verified && t->target;
-    return !t->is_verified || verify_begin(&t->verify, t->target, f);
+    const struct storage *storage = t->target      ? target_storage(t->target)
+                                    : t->has_child ? t->venue->tables
+                                                   : NULL;
+    t->is_verified = t->venue->config->is_verified;
+    return !t->is_verified || verify_begin(&t->verify, storage, t->race->entrant->is_ours, f);
 }
 
 static bool end_verify(struct turn *t, struct fail *f)

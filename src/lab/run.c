@@ -82,6 +82,23 @@ static void settle(struct lab *l)
     l->failures = mem_need(l->most + l->entrant_count, sizeof *l->failures);
 }
 
+/* What is somebody else's was not started by us, nor does it store where we can read. A limit is given to
+ * a process when it starts. */
+static bool fits_url(const struct lab *l, const struct entrant *e, struct fail *f)
+{
+    if (fault_descriptors(&l->scenario->fault))
+        return fail_set(f, EXIT_USAGE,
+                        "--target %s: the fault is a limit of descriptors, which a target gets "
+                        "when it is started: expected one that iubench starts, by a target file",
+                        e->name);
+    if (l->config.is_verified)
+        return fail_set(f, EXIT_USAGE,
+                        "--verify: what %s stores cannot be read back: expected a target that "
+                        "iubench starts",
+                        e->name);
+    return true;
+}
+
 static bool read_entrants(struct lab *l, struct fail *f)
 {
     static const char *own[] = {"iubench"};
@@ -93,6 +110,8 @@ static bool read_entrants(struct lab *l, struct fail *f)
         l->entrant_count++;
         if (!entrant_read(&l->entrants[i], words.items[i], f))
             return fail_prefix(f, "--target");
+        if (l->entrants[i].kind == ENTRANT_URL && !fits_url(l, &l->entrants[i], f))
+            return false;
         for (size_t j = 0; j < i; j++) /* else they would pass for repeats of one */
             if (!strcmp(l->entrants[j].name, l->entrants[i].name))
                 return fail_set(f, EXIT_USAGE,
@@ -160,19 +179,6 @@ static bool start_live(struct lab *l, struct fail *f)
 
 /* --- what goes wrong with one of them --- */
 
-/* A limit is given to a process when it starts. */
-static bool can_be_limited(const struct lab *l, struct fail *f)
-{
-    for (unsigned i = 0; i < l->entrant_count; i++)
-        if (fault_descriptors(&l->scenario->fault) && l->entrants[i].kind == ENTRANT_URL)
-            return fail_set(
-                f, EXIT_USAGE,
-                "--target %s: the fault is a limit of descriptors, which a target gets "
-                "when it is started: expected one that iubench starts, by a target file",
-                l->entrants[i].name);
-    return true;
-}
-
 /* Where there is but one, and it has no result, its failure is the run's; and so is a wrong option,
  * which all would meet. */
 static bool keep_failure(struct lab *l, const struct entrant *e, unsigned repeat, bool has_result,
@@ -201,10 +207,6 @@ static bool part_with_own(struct lab *l, struct fail *f)
         struct entrant *e = &l->entrants[i];
         if (e->kind != ENTRANT_OWN || !venue_parts_with_own(&l->venue))
             continue;
-        if (l->config.is_verified)
-            return fail_set(f, EXIT_USAGE,
-                            "--verify needs the target in this process: it goes neither with "
-                            "--shape nor with a fault that is made to the target");
         entrant_start_by(e, mem_need(1, sizeof *e->file));
         if (!own_target_file(e->file, &config, has_storage && !is_embedded && places.pg_uri,
                              has_storage && !is_embedded && places.memcached, f))
@@ -215,7 +217,7 @@ static bool part_with_own(struct lab *l, struct fail *f)
 
 static bool set_up(struct lab *l, struct fail *f)
 {
-    if (!can_be_limited(l, f) || !part_with_own(l, f))
+    if (!part_with_own(l, f))
         return false;
     for (unsigned i = 0; i < l->entrant_count; i++) {
         struct entrant *e = &l->entrants[i];

@@ -12,27 +12,41 @@
 /* Values live for CACHE_EXPIRY_S; younger ones than this are there for certain. */
 static const uint64_t FRESH_NS = (CACHE_EXPIRY_S - 5) * NS_PER_S;
 
-bool verify_begin(struct verify *v, const struct target *t, struct fail *f)
+bool verify_begin(struct verify *v, const struct storage *storage, bool has_values, struct fail *f)
 {
-    *v = (struct verify){.storage = target_storage(t)};
+    *v = (struct verify){.storage = storage, .has_values = has_values};
     if (!v->storage)
-        return fail_set(f, EXIT_USAGE, "--verify: this scenario stores nothing");
+        return fail_set(f, EXIT_USAGE,
+                        "--verify: there is nothing that can be read back: expected a scenario "
+                        "that stores, and a target that iubench starts");
     struct audit *audit = audit_open(v->storage, f);
     bool is_read = audit && audit_rows(audit, &v->rows_before, f);
     audit_close(audit);
     return is_read || fail_prefix(f, "--verify");
 }
 
-static bool check_sample(struct audit *a, const struct load_sample *s, bool *is_equal,
-                         struct fail *f)
+static bool is_there(const struct verify *v, struct audit *a, int64_t id, const char *uuid,
+                     struct span value, bool *is_equal, struct fail *f)
+{
+    struct audit_row row;
+    if (v->has_values)
+        return audit_has(a, id, uuid, value, is_equal, f);
+    if (!audit_find_row(a, uuid, &row, is_equal, f))
+        return false;
+    *is_equal = *is_equal && row.id == id;
+    return true;
+}
+
+static bool check_sample(const struct verify *v, struct audit *a, const struct load_sample *s,
+                         bool *is_equal, struct fail *f)
 {
     json_t *object = json_loadb(s->body.data, s->body.len, 0, NULL);
     json_t *id = json_object_get(object, "id"), *uuid = json_object_get(object, "uuid");
     bool is_object = json_is_integer(id) && json_is_string(uuid) &&
                      json_string_length(uuid) == UUID_TEXT_BYTES;
     *is_equal = false;
-    bool is_read = !is_object || audit_has(a, json_integer_value(id), json_string_value(uuid),
-                                           bytes_span(&s->body), is_equal, f);
+    bool is_read = !is_object || is_there(v, a, json_integer_value(id), json_string_value(uuid),
+                                          bytes_span(&s->body), is_equal, f);
     json_decref(object);
     return is_read;
 }
@@ -43,14 +57,14 @@ struct readback {
     unsigned equal, other; /* samples */
 };
 
-static bool check_samples(struct audit *a, const struct load_result *r, uint64_t since_ns,
-                          struct readback *b, struct fail *f)
+static bool check_samples(const struct verify *v, struct audit *a, const struct load_result *r,
+                          uint64_t since_ns, struct readback *b, struct fail *f)
 {
     for (unsigned i = 0; i < r->sample_count; i++) {
         bool is_equal;
         if (r->samples[i].answered_ns < since_ns)
             continue;
-        if (!check_sample(a, &r->samples[i], &is_equal, f))
+        if (!check_sample(v, a, &r->samples[i], &is_equal, f))
             return false;
         b->equal += is_equal;
         b->other += !is_equal;
@@ -65,7 +79,7 @@ static bool read_back(const struct verify *v, const struct load_result *r, uint6
     uint64_t fresh_ns = clock_ns() - FRESH_NS, rows = 0;
     struct audit *audit = audit_open(v->storage, f);
     bool is_read = audit &&
-                   check_samples(audit, r, fresh_ns > forgotten_ns ? fresh_ns : forgotten_ns, b,
+                   check_samples(v, audit, r, fresh_ns > forgotten_ns ? fresh_ns : forgotten_ns, b,
                                  f) &&
                    audit_rows(audit, &rows, f);
     audit_close(audit);
@@ -83,8 +97,9 @@ bool verify_end(struct verify *v, const struct load_result *r, uint64_t forgotte
         return false;
     *is_mismatch |= b.other || b.rows < acknowledged || b.rows > acknowledged + unknown;
     int len = snprintf(v->text, sizeof v->text,
-                       "%s: acknowledged %" PRIu64 ", rows %" PRIu64 ", sampled %u equal",
-                       *is_mismatch ? "NOT VERIFIED" : "verified", acknowledged, b.rows, b.equal);
+                       "%s: acknowledged %" PRIu64 ", rows %" PRIu64 ", sampled %u %s",
+                       *is_mismatch ? "NOT VERIFIED" : "verified", acknowledged, b.rows, b.equal,
+                       v->has_values ? "equal" : "rows found");
     if (b.other)
         len += snprintf(v->text + len, sizeof v->text - (size_t)len, ", %u missing or different",
                         b.other);

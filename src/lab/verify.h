@@ -5,19 +5,22 @@
 
 #include "load/load.h"
 #include "storage/audit.h"
-#include "target/target.h"
 
 enum { VERIFY_SAMPLES = 1024 };
 
 struct verify {
     const struct storage *storage;
+    bool has_values; /* those in the cache are to be what was answered */
     uint64_t rows_before;
     char text[256]; /* "verified: acknowledged 10, rows 10, sampled 10 equal" */
 };
 
-/* Before the load; its config.samples is to be VERIFY_SAMPLES. The target must stay until the end. False
- * with `f` filled: there is nothing to read back from. */
-bool verify_begin(struct verify *v, const struct target *t, struct fail *f) MUST_USE;
+/* Before the load; its config.samples is to be VERIFY_SAMPLES. `storage` is what the target stores in (NULL:
+ * that cannot be read) and must stay until the end. Somebody else's target is free in what it keeps in the
+ * cache: without `has_values` only rows are read back. False with `f` filled: there is nothing to read
+ * back from. */
+bool verify_begin(struct verify *v, const struct storage *storage, bool has_values,
+                  struct fail *f) MUST_USE;
 
 /* After the load, right away: values in the cache expire. Those from before `forgotten_ns` (clock_ns(),
  * 0: never) it has lost, by a fault on demand. Fills `text`; `is_mismatch` tells that something
