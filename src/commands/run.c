@@ -3,9 +3,12 @@
 
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "commands/signals.h"
+#include "lab/folder.h"
 #include "lab/run.h"
 #include "lab/scenario.h"
 
@@ -68,19 +71,19 @@ static const struct option_table tables[] = {
     {0},
 };
 
-static void take_overrides(struct scenario *s, const struct run_command *c)
-{
-    s->load = c->load;
-    s->target.storage = c->storage;
-}
-
-/* One scenario, with the command line read over what its file says. */
-static bool run_one(const struct command *command, int argc, char **argv, const char *name,
-                    int *exit_code, struct fail *f)
-{
+/* A scenario with the command line read over what its file says. */
+struct job {
     struct scenario scenario;
-    struct cli_texts arguments;
-    if (!scenario_load(name, &scenario, f))
+    struct run_config config;
+    char out[FOLDER_BYTES + 80]; /* with --out and several scenarios, a folder in it for each */
+};
+
+static bool plan_one(struct job *job, const struct command *command, int argc, char **argv,
+                     const char *name, bool is_one_of_many, struct fail *f)
+{
+    struct scenario *s = &job->scenario;
+    struct cli_texts ignored;
+    if (!scenario_load(name, s, f))
         return false;
     struct run_command c = {
         .run = {.pin = "auto",
@@ -88,27 +91,63 @@ static bool run_one(const struct command *command, int argc, char **argv, const 
                 .stop = signals_have_come,
                 .argc = argc + 2,
                 .argv = argv - 2},
-        .load = scenario.load,
-        .storage = scenario.target.storage,
+        .load = s->load,
+        .storage = s->target.storage,
     };
-    if (cli_parse(command, argc, argv, &c, &arguments, f) != CLI_RUN)
+    if (cli_parse(command, argc, argv, &c, &ignored, f) != CLI_RUN)
         return false;
-    take_overrides(&scenario, &c);
-    return run_scenario(&scenario, &c.run, exit_code, f);
+    s->load = c.load;
+    s->target.storage = c.storage;
+    job->config = c.run;
+    snprintf(job->out, sizeof job->out, "%s/%s", c.run.out ? c.run.out : "", s->name);
+    if (c.run.out && is_one_of_many)
+        job->config.out = job->out;
+    return true;
 }
 
-static int run_names(const struct command *command, int argc, char **argv,
+static bool is_new(const struct job *jobs, size_t count, struct fail *f)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(jobs[i].scenario.name, jobs[count].scenario.name))
+            return fail_set(f, EXIT_USAGE,
+                            "two scenarios are called %s: expected different names, since results "
+                            "are filed under them; --repeat N races one several times",
+                            jobs[count].scenario.name);
+    return true;
+}
+
+/* All are read before the first one runs, so that a mistake is said at once. */
+static bool plan_all(struct job *jobs, const struct command *command, int argc, char **argv,
                      const struct cli_texts *names, struct fail *f)
 {
+    for (size_t i = 0; i < names->count; i++)
+        if (!plan_one(&jobs[i], command, argc, argv, names->items[i], names->count > 1, f) ||
+            !is_new(jobs, i, f))
+            return false;
+    return true;
+}
+
+static int run_all(const struct job *jobs, size_t count, struct fail *f)
+{
     int worst = EXIT_DONE;
-    for (size_t i = 0; i < names->count && !signals_seen(); i++) {
+    for (size_t i = 0; i < count && !signals_seen(); i++) {
         int exit_code = EXIT_DONE;
-        if (!run_one(command, argc, argv, names->items[i], &exit_code, f))
+        if (!run_scenario(&jobs[i].scenario, &jobs[i].config, &exit_code, f))
             return (int)f->exit;
         if (exit_code > worst)
             worst = exit_code;
     }
     return signals_seen() ? signals_exit_code(signals_seen()) : worst;
+}
+
+static int run_names(const struct command *command, int argc, char **argv,
+                     const struct cli_texts *names, struct fail *f)
+{
+    struct job *jobs = mem_need(names->count, sizeof *jobs);
+    int exit_code = plan_all(jobs, command, argc, argv, names, f) ? run_all(jobs, names->count, f)
+                                                                  : (int)f->exit;
+    free(jobs);
+    return exit_code;
 }
 
 static int run_every(const struct command *command, int argc, char **argv, struct fail *f)
@@ -148,9 +187,10 @@ const struct command command_run = {
     .details =
         "SCENARIO is test1, test2, fib, fetch-external; the same by the published methods, "
         "test1-closed, test2-closed, fib-ab, fetch-external-ab; rps-table, techempower-json, "
-        "techempower-plaintext; footprint, fault-overload, and why-orm, why-idle-connections, "
-        "why-timeout, why-open-loop, why-closed-loop (docs/REPRODUCTION.md); all of them (all); or "
-        "the path FILE of a scenario file.\n"
+        "techempower-plaintext; footprint; fault-db-stall, fault-cache-lost, fault-fd, "
+        "fault-fd-cache, fault-overload; and why-orm, why-idle-connections, why-timeout, "
+        "why-open-loop, why-closed-loop (docs/REPRODUCTION.md); all of them (all); or the path "
+        "FILE of a scenario file.\n"
         "\n"
         "Target, upstream and client run in this process on cores of their own; PostgreSQL and "
         "memcached\n"

@@ -77,10 +77,26 @@ static bool make_shape(struct venue *s, struct fail *f)
 
 /* --- services --- */
 
+/* Storage that is named is not passed over. */
+static bool choose_by_names(struct venue *s, struct fail *f)
+{
+    const struct storage_config *named = &s->scenario->target.storage;
+    const char *option = named->pg ? "pg" : named->memcached ? "memcached" : NULL;
+    s->services_mode = (enum run_services)s->config->services;
+    if (!option)
+        return true;
+    if (s->services_mode == SERVICES_MANAGED || s->services_mode == SERVICES_EMBEDDED)
+        return fail_set(f, EXIT_USAGE,
+                        "--%s names a service of yours: it goes with --services external", option);
+    s->services_mode = SERVICES_EXTERNAL;
+    return true;
+}
+
 static bool choose_services(struct venue *s, const struct needs *n, struct fail *f)
 {
     struct fail missing;
-    s->services_mode = (enum run_services)s->config->services;
+    if (!choose_by_names(s, f))
+        return false;
     if (!n->postgres && !n->memcached) {
         s->services_mode = SERVICES_EXTERNAL;
         return true;
@@ -135,7 +151,8 @@ static bool start_services(struct venue *s, const struct needs *n, struct fail *
  * races has to be ours. */
 static bool make_tables(struct venue *s, const struct needs *n, struct fail *f)
 {
-    bool is_needed = s->has_services && n->postgres && (n->files || n->is_several);
+    bool is_needed = s->has_services && n->postgres &&
+                     (n->files || n->is_several || venue_parts_with_own(s));
     if (!is_needed)
         return true;
     struct storage_config config = s->scenario->target.storage;
@@ -248,6 +265,11 @@ struct target_config venue_own_target(const struct venue *s)
     } else if (s->services_mode == SERVICES_EMBEDDED) {
         config.storage.store = "sqlite";
         config.storage.cache = "memory";
+    } else if (s->config->services == SERVICES_EXTERNAL) { /* asked for: nothing stands in for it */
+        if (s->scenario->wants_postgres && !config.storage.store)
+            config.storage.store = "postgres";
+        if (s->scenario->wants_memcached && !config.storage.cache)
+            config.storage.cache = "memcached";
     }
     return config;
 }
