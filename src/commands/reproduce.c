@@ -83,9 +83,12 @@ static bool add_scenario(struct plan *p, const struct command *command, int argc
                          const char *name, struct fail *f)
 {
     struct scenario *s = &p->scenarios[p->count];
+    struct reproduce_command given = {.load = LOAD_CONFIG_DEFAULT};
     struct cli_texts ignored;
-    if (!scenario_load(name, s, f) || !reproduce_prepare(s, f) || !is_new(p, s, f))
+    if (!scenario_load(name, s, f) || !reproduce_prepare(s, f) || !is_new(p, s, f) ||
+        cli_parse(command, argc, argv, &given, &ignored, f) != CLI_RUN)
         return false;
+    load_config_give_way(&s->load, &given.load);
     p->command = (struct reproduce_command){
         .run = {.pin = "auto",
                 .repeat = 5,

@@ -82,9 +82,12 @@ static bool plan_one(struct job *job, const struct command *command, int argc, c
                      const char *name, bool is_one_of_many, struct fail *f)
 {
     struct scenario *s = &job->scenario;
+    struct run_command given = {.load = LOAD_CONFIG_DEFAULT};
     struct cli_texts ignored;
-    if (!scenario_load(name, s, f))
+    if (!scenario_load(name, s, f) ||
+        cli_parse(command, argc, argv, &given, &ignored, f) != CLI_RUN)
         return false;
+    load_config_give_way(&s->load, &given.load);
     struct run_command c = {
         .run = {.pin = "auto",
                 .repeat = 1,

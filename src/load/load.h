@@ -89,6 +89,10 @@ struct load_config {
 extern const struct option_row load_options[];
 extern const struct option_row load_shard_options[]; /* of a client that is one of several */
 
+/* For options that are read over a scenario's: what `given`, the same options read over the defaults, says
+ * of how much is sent and when takes the place of all that `c` says of it. */
+void load_config_give_way(struct load_config *c, const struct load_config *given);
+
 /* What became of a request that failed; names are the JSON keys of CONTRACT section 3. */
 #define LOAD_ERRORS(X) \
     X(dns)             \

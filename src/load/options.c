@@ -238,3 +238,21 @@ const struct option_row load_shard_options[] = {
          "state it; takes up to 12 s before the start"},
     {0},
 };
+
+void load_config_give_way(struct load_config *c, const struct load_config *given)
+{
+    bool is_given = given->rate > 0 || given->ramp || given->stages || given->clients ||
+                    given->requests;
+    if (!is_given)
+        return;
+    bool had_clients = c->clients;
+    c->rate = 0;
+    c->ramp = c->stages = c->clients = NULL;
+    c->requests = 0;
+    if (given->ramp || given->stages || given->clients || given->requests)
+        c->duration_was_set = false; /* the length of something else */
+    if (given->clients)
+        c->connections_was_set = false;
+    if (had_clients && !given->clients)
+        c->connections = LOAD_CONFIG_DEFAULT.connections;
+}

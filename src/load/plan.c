@@ -302,7 +302,9 @@ static bool plan_model(struct load_plan *p, struct fail *f)
 static bool plan_schedule(struct load_plan *p, struct fail *f)
 {
     const struct load_config *c = &p->config;
-    uint64_t length_ns = c->duration_was_set && !c->is_scaled ? c->duration_ns : 0;
+    p->is_climbing = c->ramp && !*c->ramp;
+    bool is_cut = c->duration_was_set && (!c->is_scaled || p->is_climbing);
+    uint64_t length_ns = is_cut ? c->duration_ns : 0;
     if (!p->is_open) {
         p->request_count = shard_part(c->requests, p->shard.count, p->shard.index);
         p->window_ns = c->requests && !c->duration_was_set ? UINT64_MAX : c->duration_ns;
@@ -316,11 +318,10 @@ static bool plan_schedule(struct load_plan *p, struct fail *f)
         return false;
     if (c->rate > 0)
         pace_constant(&p->pace, c->rate, c->duration_ns);
-    if (c->is_scaled && p->has_steps && c->duration_was_set)
+    if (c->is_scaled && p->has_steps && c->duration_was_set && !p->is_climbing)
         pace_scale(&p->pace, c->duration_ns);
     if (c->arrivals == LOAD_POISSON)
         pace_randomize(&p->pace, c->seed);
-    p->is_climbing = c->ramp && !*c->ramp;
     p->window_ns = p->pace.length_ns;
     return true;
 }

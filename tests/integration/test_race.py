@@ -284,6 +284,15 @@ def test_without_quota(lab):
     assert "GOMAXPROCS None" in lab.log("asks")
 
 
+def test_verified_as_a_process_of_its_own(lab):
+    """What a target stores is read back also where it is not in this process."""
+    limited(lab, "--shape", "0.5:256M")  # skips where there are none
+    code, output, errors = run("run", "test2", "--shape", "1:512M", "--verify", "--rps-ramp", "40:80:40/1s",
+                               "--out", str(lab.folder / "shaped"), timeout=4 * PATIENCE_S)
+    assert code in (0, 5), output + errors
+    assert "verified: acknowledged 120, rows 120, sampled 15 equal" in output
+
+
 def test_shape_refused(lab):
     """A shape that is none is said before anything starts."""
     code, _, errors = lab.run("iubench", words=("--shape", "vide"))
