@@ -310,3 +310,17 @@ const struct cache_memcached_servers *storage_memcached(const struct storage *s)
 {
     return s->has_memcached ? &s->memcached : NULL;
 }
+
+unsigned storage_addresses(const struct storage *s, enum storage_system system,
+                           struct address *addresses, unsigned most)
+{
+    unsigned count = 0;
+    if (system == STORAGE_POSTGRES && s->has_postgres && s->postgres.address.len && most)
+        addresses[count++] = s->postgres.address;
+    for (unsigned i = 0; system == STORAGE_MEMCACHED && s->has_memcached; i++) {
+        if (i == s->memcached.count || count == most)
+            break;
+        addresses[count++] = s->memcached.list[i].address;
+    }
+    return count;
+}

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "cli/cli.h"
+#include "net/sock.h"
 #include "storage/cache.h"
 #include "storage/store.h"
 
@@ -61,6 +62,11 @@ const char *storage_cache_text(const struct storage *s);
 bool storage_is_embedded(const struct storage *s);
 /* As many inserts may share a transaction; 1: each has its own. */
 uint32_t storage_batch(const struct storage *s);
+
+/* Where the servers are: how many of `most` addresses. */
+enum storage_system { STORAGE_POSTGRES, STORAGE_MEMCACHED };
+unsigned storage_addresses(const struct storage *s, enum storage_system system,
+                           struct address *addresses, unsigned most);
 
 /* What was opened, for reading back (storage/audit.h); NULL where it is another. */
 const struct store_postgres_server *storage_postgres(const struct storage *s);

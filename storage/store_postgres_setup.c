@@ -134,6 +134,9 @@ static bool lists_hosts(PGconn *conn)
 static void keep_address(PGconn *conn, struct store_postgres_server *s)
 {
     const char *host = PQhost(conn), *address = PQhostaddr(conn);
+    s->address.len = sizeof s->address.sa;
+    if (getpeername(PQsocket(conn), &s->address.sa.any, &s->address.len))
+        s->address.len = 0;
     if (!address || !*address || !host || *host == '/' || lists_hosts(conn) || param(s, "hostaddr"))
         return;
     snprintf(s->hostaddr, sizeof s->hostaddr, "%s", address);

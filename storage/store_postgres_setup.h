@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/fail.h"
+#include "net/sock.h"
 
 struct pg_conn; /* libpq's PGconn */
 
@@ -21,7 +22,8 @@ struct store_postgres_server {
     const char *keywords[STORE_POSTGRES_PARAMS], *values[STORE_POSTGRES_PARAMS];
     void *parsed; /* what they point into */
     char hostaddr[64], connect_timeout_s[16];
-    int schema; /* enum storage_schema */
+    struct address address; /* that was reached */
+    int schema;             /* enum storage_schema */
     uint64_t timeout_ns;
     uint32_t pool;
     uint32_t batch; /* inserts that may share a transaction, at least 1; the caller's to set */

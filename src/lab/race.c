@@ -333,6 +333,8 @@ static bool start_sampler(struct turn *t, const struct load_plan *plan, struct f
                         "--pid is for a --target URL: the process of any other is known");
     if (t->race->entrant->kind == ENTRANT_URL && !sampler_find_target(&config, plan, f))
         return false;
+    if (t->target)
+        sampler_find_storage(&config, target_storage(t->target));
     if (config.trees[PARTY_TARGET].count)
         t->pid = config.trees[PARTY_TARGET].pids[0];
     t->sampler = sampler_start(&config, f);

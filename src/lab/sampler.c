@@ -82,6 +82,29 @@ bool sampler_find_target(struct sampler_config *config, const struct load_plan *
     return true;
 }
 
+static void find_servers(struct sampler_trees *trees, const struct storage *storage,
+                         enum storage_system system)
+{
+    struct address addresses[LISTENER_PIDS_MAX];
+    pid_t pids[LISTENER_PIDS_MAX];
+    unsigned count = trees->count
+                         ? 0
+                         : storage_addresses(storage, system, addresses, LISTENER_PIDS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned found = listener_find("", &addresses[i], pids);
+        for (unsigned k = 0; k < found && trees->count < LISTENER_PIDS_MAX; k++)
+            trees->pids[trees->count++] = pids[k];
+    }
+}
+
+void sampler_find_storage(struct sampler_config *config, const struct storage *storage)
+{
+    if (!storage)
+        return;
+    find_servers(&config->trees[PARTY_POSTGRES], storage, STORAGE_POSTGRES);
+    find_servers(&config->trees[PARTY_MEMCACHED], storage, STORAGE_MEMCACHED);
+}
+
 /* --- start and stop --- */
 
 static void open_sources(struct sampler *s)

@@ -18,6 +18,7 @@
 #include "base/fail.h"
 #include "lab/listener.h"
 #include "load/plan.h"
+#include "storage/storage.h"
 #include "target/target.h"
 
 struct sampler_trees {
@@ -37,6 +38,9 @@ struct sampler_config {
  * where they cannot be found. False: there is no process --pid. */
 bool sampler_find_target(struct sampler_config *config, const struct load_plan *plan,
                          struct fail *f) MUST_USE;
+
+/* The servers that our own target stores in, where they run on this machine and are not known yet. */
+void sampler_find_storage(struct sampler_config *config, const struct storage *storage);
 
 struct sampler;
 

@@ -225,3 +225,14 @@ def test_run_with_services(tmp_path):
     assert versions["postgres"] and versions["memcached"]
     if not iubench.IS_SANITIZED:
         assert (last[1] - first[1]) / (last[0] - first[0]) < 0.05
+
+
+def test_external_services(postgres, memcached, tmp_path):
+    """Servers that were there before are parties as well, found by where they listen."""
+    code, output, errors = iubench.run(
+        "run", "test2", "--pg", postgres.uri, "--memcached", memcached.address, "--rps-ramp", "100:200:100/1s",
+        "--out", str(tmp_path / "out"))
+    assert code in (0, 5), output + errors
+    target = read(tmp_path / "out" / "result.json")
+    for party in ("postgres", "memcached"):
+        assert target["parties"][party]["cpu_us_per_request"] > 0, target["parties"]
