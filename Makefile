@@ -280,13 +280,16 @@ $(BENCH): $(B)/bench/%: tools/bench/%.c
 # --- installing -------------------------------------------------------------------------------------
 
 COMMANDS := $(shell grep -o '&command_[a-z]*' src/main.c | cut -d_ -f2)
-MANUALS := $(B)/man/iubench.1 $(COMMANDS:%=$(B)/man/iubench-%.1)
+MANUALS := $(B)/man/iubench.1 $(COMMANDS:%=$(B)/man/iubench-%.1) $(B)/man/iubench-scenario.5
 COMPLETIONS := $(addprefix $(B)/completion/,bash zsh fish)
 
 $(B)/man/iubench.1: $(B)/iubench
 	@mkdir -p $(@D) && $< manual > $@
 
 $(B)/man/iubench-%.1: $(B)/iubench
+	@mkdir -p $(@D) && $< manual $* > $@
+
+$(B)/man/iubench-%.5: $(B)/iubench
 	@mkdir -p $(@D) && $< manual $* > $@
 
 $(B)/completion/%: $(B)/iubench
@@ -300,7 +303,7 @@ $(B)/iubench.service: deploy/systemd/iubench.service FORCE
 # What is installed beside the program: FILE=PLACE below $(prefix), in folders of ours or of others.
 zsh_folder ?= share/zsh/site-functions
 OUR_FOLDERS := share/doc/iubench share/iubench
-INSTALLED = $(foreach f,$(MANUALS),$f=share/man/man1/$(notdir $f)) \
+INSTALLED = $(foreach f,$(MANUALS),$f=share/man/man$(patsubst .%,%,$(suffix $f))/$(notdir $f)) \
 	$(B)/completion/bash=share/bash-completion/completions/iubench \
 	$(B)/completion/zsh=$(zsh_folder)/_iubench \
 	$(B)/completion/fish=share/fish/vendor_completions.d/iubench.fish \

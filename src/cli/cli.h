@@ -107,6 +107,25 @@ void cli_manual(const struct command *c, const struct cli_release *release, stru
 void cli_manual_overview(const struct command *const *commands, const struct cli_release *release,
                          struct text *out);
 
+/* A kind of file that a person writes: sections of keys. Options are keys by their long names. */
+struct cli_key {
+    const char *name, *metavar, *help;
+};
+struct cli_section {
+    const char *name, *help;
+    const struct cli_key *(*key)(size_t i); /* the i-th that is no option, NULL behind the last */
+    const struct option_table *options;
+};
+struct cli_file {
+    const char *name, *summary, *details; /* as of a command */
+    const struct cli_section *sections;   /* ended by one without a name */
+    struct span example;                  /* a whole one */
+};
+
+/* The man page of such files, in section 5: iubench-NAME(5). */
+void cli_manual_file(const struct cli_file *file, const struct cli_release *release,
+                     struct text *out);
+
 /* A script that completes commands, options, values and arguments in `shell`, one of cli_shells. */
 extern const char *const cli_shells[]; /* NULL-terminated */
 void cli_completion(const struct command *const *commands, const char *shell, struct text *out);

@@ -161,14 +161,16 @@ static void put_section(const char *title, const struct entry *entries, struct t
         put_entry(span_of(entries->name), SPAN(""), entries->sentence, out);
 }
 
-static void put_title(const char *command, const struct cli_release *release, struct text *out)
+static void put_title(const char *name, char section, const struct cli_release *release,
+                      struct text *out)
 {
     text_add(out, SPAN(".TH IUBENCH"));
-    for (const char *c = command; *c; c++)
-        text_addf(out, "%s%c", c == command ? "\\-" : "", *c & ~0x20);
-    text_addf(out, " 1 \"%s\" \"iubench %s\" \"iubench\"\n", release->date, release->version);
+    for (const char *c = name; *c; c++)
+        text_addf(out, "%s%c", c == name ? "\\-" : "", *c & ~0x20);
+    text_addf(out, " %c \"%s\" \"iubench %s\" \"iubench\"\n", section, release->date,
+              release->version);
     text_add(out, SPAN(".SH NAME\n"));
-    text_addf(out, "iubench%s%s \\- ", *command ? "\\-" : "", command);
+    text_addf(out, "iubench%s%s \\- ", *name ? "\\-" : "", name);
 }
 
 static void put_option(const struct option_row *row, struct text *out)
@@ -192,7 +194,7 @@ static void put_options(const struct option_table *tables, struct text *out)
 
 void cli_manual(const struct command *c, const struct cli_release *release, struct text *out)
 {
-    put_title(c->name, release, out);
+    put_title(c->name, '1', release, out);
     put_words(span_of(c->summary), out);
     text_addf(out, ".SH SYNOPSIS\n.B iubench %s\n[OPTION...]%s", c->name, *c->arguments ? " " : "");
     put(span_of(c->arguments), out);
@@ -213,7 +215,7 @@ void cli_manual(const struct command *c, const struct cli_release *release, stru
 void cli_manual_overview(const struct command *const *commands, const struct cli_release *release,
                          struct text *out)
 {
-    put_title("", release, out);
+    put_title("", '1', release, out);
     text_add(out, SPAN("reproduce backend benchmarks on one Linux machine\n"
                        ".SH SYNOPSIS\n.B iubench\nCOMMAND [OPTION...] [ARGUMENT...]\n"
                        ".SH DESCRIPTION\n"));
@@ -227,4 +229,46 @@ void cli_manual_overview(const struct command *const *commands, const struct cli
     put_section("VALUES", values, out);
     put_section("EXIT STATUS", exit_codes, out);
     put_section("ENVIRONMENT", environment, out);
+}
+
+/* --- files --- */
+
+static void put_key(const char *name, const char *value, const char *help, struct text *out)
+{
+    struct text behind = {0};
+    text_addf(&behind, " = %s", value);
+    put_entry(span_of(name), text_span(&behind), help, out);
+    text_free(&behind);
+}
+
+static const char *value_of(const struct option_row *row)
+{
+    return row->metavar ? row->metavar : row->kind == OPTION_FLAG ? "yes|no" : "CHOICE";
+}
+
+static void put_keys(const struct cli_section *s, struct text *out)
+{
+    const struct cli_key *key;
+    for (size_t i = 0; (key = s->key(i)); i++)
+        put_key(key->name, key->metavar, key->help, out);
+    for (const struct option_table *table = s->options; table->rows; table++)
+        for (const struct option_row *row = table->rows; row->name; row++)
+            put_key(row->name, value_of(row), row->help, out);
+}
+
+void cli_manual_file(const struct cli_file *file, const struct cli_release *release,
+                     struct text *out)
+{
+    put_title(file->name, '5', release, out);
+    put_words(span_of(file->summary), out);
+    text_add(out, SPAN(".SH DESCRIPTION\n"));
+    put_paragraphs(file->details, out);
+    for (const struct cli_section *s = file->sections; s->name; s++) {
+        text_addf(out, ".SH [%s]\n", s->name);
+        put_words(span_of(s->help), out);
+        put_keys(s, out);
+    }
+    text_add(out, SPAN(".SH EXAMPLE\n"));
+    put_literal(file->example, out);
+    text_add(out, SPAN(".SH SEE ALSO\n.BR iubench (1)\nfor values and the commands\n"));
 }

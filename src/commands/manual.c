@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lab/scenario.h"
 #include "version.h"
 
 static const struct option_table no_options[] = {{0}};
@@ -23,14 +24,20 @@ static int run_manual(const struct command *command, int argc, char **argv, stru
 {
     static const struct cli_release release = {IUBENCH_VERSION, IUBENCH_DATE};
     struct cli_texts names;
+    struct cli_file scenario;
     enum cli_outcome outcome = cli_parse(command, argc, argv, NULL, &names, f);
     if (outcome != CLI_RUN)
         return cli_exit_code(outcome, f);
-    const struct command *of = names.count ? cli_find(commands, names.items[0], f) : NULL;
-    if (names.count && !of)
+    scenario_manual(&scenario);
+    bool is_file = names.count && !strcmp(names.items[0], scenario.name);
+    const struct command *of = names.count && !is_file ? cli_find(commands, names.items[0], f)
+                                                       : NULL;
+    if (names.count && !is_file && !of)
         return (int)f->exit;
     struct text page = {0};
-    if (of)
+    if (is_file)
+        cli_manual_file(&scenario, &release, &page);
+    else if (of)
         cli_manual(of, &release, &page);
     else
         cli_manual_overview(commands, &release, &page);
@@ -55,17 +62,21 @@ static int run_completion(const struct command *command, int argc, char **argv, 
     return (int)f->exit;
 }
 
-static const char *command_name(size_t i)
+/* The commands, then the kind of file. */
+static const char *page_name(size_t i)
 {
-    return commands[i] ? commands[i]->name : NULL;
+    size_t count = 0;
+    while (commands[count])
+        count++;
+    return i < count ? commands[i]->name : i == count ? "scenario" : NULL;
 }
 
 const struct command command_manual = {
     .name = "manual",
-    .arguments = "[COMMAND]",
-    .argument_word = command_name,
+    .arguments = "[COMMAND|scenario]",
+    .argument_word = page_name,
     .arguments_max = 1,
-    .summary = "print the man page of a command, or of the whole",
+    .summary = "print the man page of a command, of scenario files, or of the whole",
     .details = "As man(7) source, made of the tables that --help is made of. An installed iubench "
                "has these pages below share/man.",
     .examples = "iubench manual load | man -l -\n"

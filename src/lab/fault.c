@@ -41,11 +41,40 @@ static bool parse_percent(void *field, const char *value, struct fail *f)
 #define AT(field) offsetof(struct fault_plan, field)
 
 const struct option_row fault_options[] = {
-    {.name = "what", .kind = OPTION_CHOICE, .at = AT(what), .choices = whats},
-    {.name = "party", .kind = OPTION_CHOICE, .at = AT(party), .choices = parties},
-    {.name = "from", .kind = OPTION_PARSED, .at = AT(from_pct), .parse = parse_percent},
-    {.name = "to", .kind = OPTION_PARSED, .at = AT(to_pct), .parse = parse_percent},
-    {.name = "descriptors", .kind = OPTION_COUNT, .at = AT(descriptors), .min = 3, .max = 1000000},
+    {.name = "what",
+     .kind = OPTION_CHOICE,
+     .at = AT(what),
+     .metavar = "stall|lose|descriptors|overload",
+     .choices = whats,
+     .help = "stall: every process of the party is stopped, then continued; lose: killed, then "
+             "started again at the same address; descriptors: it may open no more of them, a "
+             "target from its start on, so that the load's stages make the fault; overload: the "
+             "load alone is the fault"},
+    {.name = "party",
+     .kind = OPTION_CHOICE,
+     .at = AT(party),
+     .metavar = "target|postgres|memcached",
+     .choices = parties,
+     .help = "whom it befalls (default target); services have to be the run's own"},
+    {.name = "from",
+     .kind = OPTION_PARSED,
+     .at = AT(from_pct),
+     .metavar = "PERCENT",
+     .parse = parse_percent,
+     .help = "when it begins, of the load's length, such as 25%"},
+    {.name = "to",
+     .kind = OPTION_PARSED,
+     .at = AT(to_pct),
+     .metavar = "PERCENT",
+     .parse = parse_percent,
+     .help = "when it ends"},
+    {.name = "descriptors",
+     .kind = OPTION_COUNT,
+     .at = AT(descriptors),
+     .metavar = "N",
+     .min = 3,
+     .max = 1000000,
+     .help = "how many each process may have open"},
     {0},
 };
 

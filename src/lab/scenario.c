@@ -19,7 +19,7 @@
 
 /* Keys that are no option of a command. */
 struct own_key {
-    const char *name;
+    struct cli_key key;
     bool (*set)(struct scenario *s, const char *value, struct fail *f);
 };
 
@@ -231,20 +231,34 @@ static const struct option_table load_tables[] = {{load_options, 0}, {0}};
 
 static const struct option_table fault_tables[] = {{fault_options, 0}, {0}};
 
-static const struct own_key no_keys[] = {{0}};
-static const struct own_key scenario_keys[] = {{"name", set_name},
-                                               {"summary", set_summary},
-                                               {"published", set_published},
-                                               {"figures", set_figures},
-                                               {"services", set_services},
-                                               {"workers", set_workers},
-                                               {"contestants", set_contestants},
-                                               {"metrics", set_metrics},
-                                               {"published-ratio", set_ratio},
-                                               {"steps", set_steps},
-                                               {"cause", set_cause},
-                                               {0}};
-static const struct own_key load_keys[] = {{"path", set_path}, {0}};
+static const struct own_key no_keys[] = {{{0}, NULL}};
+static const struct own_key scenario_keys[] = {
+    {{"name", "NAME", "what results are filed under (default the file's name)"}, set_name},
+    {{"summary", "TEXT", "a line of what it is"}, set_summary},
+    {{"published", "TEXT", "what others have published of the same, shown beside the result"},
+     set_published},
+    {{"figures", "CONTESTANT METRIC VALUE,...",
+      "the same as numbers, such as gin max_rps 40k; metrics are those of [scenario] metrics"},
+     set_figures},
+    {{"services", "postgres, memcached", "which of them the target needs"}, set_services},
+    {{"workers", "N", "processes of a contestant that runs several (default a core each)"},
+     set_workers},
+    {{"contestants", "NAME,...",
+      "who races in `iubench reproduce`: names or paths of target files, or iubench; the first two "
+      "are those of the published ratio, the slower one first"},
+     set_contestants},
+    {{"metrics", "NAME,...",
+      "what is compared: max_rps (the highest rate that was held), rps, p99_us, mean_us, "
+      "size_bytes, start_ms, idle_bytes, memory_bytes (default those of the figures)"},
+     set_metrics},
+    {{"published-ratio", "LOW to HIGH", "where a ratio was published and no figures"}, set_ratio},
+    {{"steps", "FROM to TO",
+      "rates that a reproduction climbs in place of the load's ramp, a fifth more every second"},
+     set_steps},
+    {{"cause", "TEXT", "why what is measured differs from what was published"}, set_cause},
+    {{0}, NULL}};
+static const struct own_key load_keys[] = {
+    {{"path", "/PATH", "what is asked for; every scenario needs it"}, set_path}, {{0}, NULL}};
 
 static const struct section sections[] = {
     {"scenario", 0, no_tables, scenario_keys},
@@ -257,9 +271,9 @@ static const struct section sections[] = {
 
 static const struct own_key *own_find(const struct section *section, const char *name)
 {
-    for (const struct own_key *key = section->own; key->name; key++)
-        if (strcmp(key->name, name) == 0)
-            return key;
+    for (const struct own_key *own = section->own; own->set; own++)
+        if (strcmp(own->key.name, name) == 0)
+            return own;
     return NULL;
 }
 
@@ -280,12 +294,70 @@ static bool has_key(const struct section *section, const char *name)
 static void list_keys(const struct section *section, const char *names[KEYS_MAX + 1])
 {
     size_t count = 0;
-    for (const struct own_key *key = section->own; key->name; key++)
-        names[count++] = key->name;
+    for (const struct own_key *own = section->own; own->set; own++)
+        names[count++] = own->key.name;
     for (const struct option_table *table = section->tables; table->rows; table++)
         for (const struct option_row *row = table->rows; row->name && count < KEYS_MAX; row++)
             names[count++] = row->name;
     names[count] = NULL;
+}
+
+/* --- as a man page --- */
+
+static const struct cli_key *key_at(const struct own_key *keys, size_t i)
+{
+    while (i && keys->set) {
+        keys++;
+        i--;
+    }
+    return keys->set ? &keys->key : NULL;
+}
+
+static const struct cli_key *scenario_key(size_t i)
+{
+    return key_at(scenario_keys, i);
+}
+
+static const struct cli_key *load_key(size_t i)
+{
+    return key_at(load_keys, i);
+}
+
+static const struct cli_key *no_key(size_t i)
+{
+    return key_at(no_keys, i);
+}
+
+void scenario_manual(struct cli_file *file)
+{
+    static const struct cli_section shown[] = {
+        {"scenario", "What it is, and what was published of it.", scenario_key, no_tables},
+        {"target", "Our own target, as `iubench serve` takes it.", no_key, target_tables},
+        {"upstream", "The built-in upstream, as `iubench upstream` takes it.", no_key,
+         upstream_tables},
+        {"load", "The load, as `iubench load` takes it.", load_key, load_tables},
+        {"fault",
+         "A fault on demand: for a stretch of the load something befalls one party. The result "
+         "says what became of the requests meanwhile, and how soon all was as before.",
+         no_key, fault_tables},
+        {0},
+    };
+    *file = (struct cli_file){
+        .name = "scenario",
+        .summary = "files that `iubench run` and `iubench reproduce` take",
+        .details =
+            "A text of sections and keys, one key = value a line. Comments begin with ; or # at "
+            "the beginning of a line, or with ; behind a space. An indented line continues the "
+            "value above it; a line has at most some 190 bytes. Keys that an option could set have "
+            "its name, its values and its default. What is wrong is told with file and line before "
+            "anything is started.\n\n"
+            "Options on the command line go before what a file says; a load's model on the command "
+            "line (--rate, --stages ...) takes the place of the file's.",
+        .sections = shown,
+    };
+    for (const struct scenario_file *f = scenario_files(); f->name; f++)
+        if (strcmp(f->name, "fault-db-stall") == 0)
+            file->example = f->text;
 }
 
 /* --- from text to keys --- */

@@ -77,4 +77,7 @@ struct scenario_file {
 };
 const struct scenario_file *scenario_files(void);
 
+/* How such files are written, for their man page. */
+void scenario_manual(struct cli_file *file);
+
 #endif

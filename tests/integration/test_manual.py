@@ -56,7 +56,7 @@ def pipe(command, text):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("command", ["", *COMMANDS, "scenario"])
 def test_man_page_is_well_formed(command):
     """mandoc finds nothing to warn of, nor does groff with all its warnings."""
     page = said("manual", *command.split())
@@ -83,6 +83,28 @@ def test_man_page_agrees_with_help(command):
     assert words_of(help_text.split("\n\n")[1]) in shown
     for example in help_text.partition("\nExamples:\n")[2].splitlines():
         assert words_of(example) in shown
+
+
+def test_man_page_of_scenarios():
+    """Every key that a built-in scenario uses stands in its section, with the option's sentence."""
+    code, shown, errors = pipe([tool("mandoc"), "-T", "ascii", "-O", "width=200"], said("manual", "scenario"))
+    assert code == 0, errors
+    sections = re.split(r"^\[(\w+)\]$", re.sub(".\b", "", shown).partition("\nEXAMPLE")[0], flags=re.MULTILINE)[1:]
+    texts = {name: words_of(text) for name, text in zip(sections[::2], sections[1::2])}
+    assert list(texts) == ["scenario", "target", "upstream", "load", "fault"]
+    used = set()
+    for name in SCENARIOS:
+        section = None
+        with open(os.path.join(ROOT, "scenarios", name + ".ini"), encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("["):
+                    section = line.strip()[1:-1]
+                elif re.match(r"[\w-]+ ?=", line):
+                    used.add((section, line.partition("=")[0].strip()))
+    assert len(used) > 20
+    for section, key in used:
+        assert f" {key} = " in texts[section], (section, key)
+    assert "connections = N connections, dealt to the threads (default 64)" in texts["load"]
 
 
 def test_man_page_of_the_whole_names_every_command():
@@ -206,7 +228,7 @@ def test_values_are_completed(shell):
 def test_arguments_are_completed(shell):
     assert {"all", *SCENARIOS} <= shell.ask("iubench run ")
     assert shell.ask("iubench completion ") == {"bash", "zsh", "fish"}
-    assert shell.ask("iubench manual ") == set(COMMANDS)
+    assert shell.ask("iubench manual ") == {*COMMANDS, "scenario"}
 
 
 def test_paths_are_completed(shell):

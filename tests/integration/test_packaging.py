@@ -53,6 +53,7 @@ def test_install_puts_everything_below_the_prefix(installed):
             "share/doc/iubench/scenarios/test1.ini"} <= files
     help_text = run("--help")[1].partition("Commands:\n")[2]
     names = set(re.findall(r"^  (\S+)", help_text, re.MULTILINE))
+    assert "share/man/man5/iubench-scenario.5" in files
     pages = {name[len("share/man/man1/iubench-"):-2] for name in files if "man1/iubench-" in name}
     assert pages == names
     modes = {name: os.stat(installed / name).st_mode & 0o777 for name in files}
