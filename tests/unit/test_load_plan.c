@@ -162,6 +162,18 @@ static void test_timeout(void **state)
     load_plan_free(planned(&c));
 }
 
+/* A search needs nothing but what is to hold: it begins at 1000/s, by runs of 2 s. */
+static void test_find_max(void **state)
+{
+    struct load_config c = LOAD_CONFIG_DEFAULT;
+    (void)state;
+    c.find_max = "p99<50ms";
+    struct load_plan *p = planned(&c);
+    assert_true(p->config.rate == 1000);
+    assert_true(p->config.probe_ns == 2 * NS_PER_S);
+    load_plan_free(p);
+}
+
 /* -n needs no more connections than requests; without -d it has no end but the last of them. */
 static void test_requests(void **state)
 {
@@ -237,8 +249,8 @@ int main(void)
         cmocka_unit_test(test_bytes),     cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_body_file), cmocka_unit_test(test_bad_headers),
         cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_requests),  cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_discovery),
+        cmocka_unit_test(test_find_max),  cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_steps),     cmocka_unit_test(test_discovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
