@@ -210,6 +210,7 @@ static void run_end(struct run *r, uint64_t wait_ns)
         now_ns = r->start_ns;
     if (now_ns < r->window_end_ns)
         r->window_end_ns = now_ns;
+    series_cut(&r->series, r->window_end_ns - r->start_ns);
     for (unsigned i = 0; i < r->plan->threads; i++)
         generator_end(&r->generators[i], r->window_end_ns, now_ns + wait_ns);
 }

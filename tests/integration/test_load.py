@@ -112,8 +112,9 @@ def check_sums(target):
         assert target["latency_us"] == target["service_time_us"]
     due = ended + requests["unsent"]
     assert target["availability"] == pytest.approx(requests["ok"] / due if due else 1)
-    for key in ("ok", "timeouts", "unsent"):
-        assert sum(row[key] for row in target["series"]) == requests[key]
+    for key in ("scheduled", "unsent", "sent", "ok", "timeouts"):
+        if requests[key] is not None:
+            assert sum(row[key] for row in target["series"]) == requests[key]
     if target["held_rps"] is None and target["duration_s"]:
         assert target["rps"] == pytest.approx(requests["ok"] / target["duration_s"])
         answered = ended - sum(requests["errors"][k]
