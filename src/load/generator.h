@@ -52,7 +52,8 @@ struct generator {
     uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
     unsigned address;     /* index of the plan's address that is used */
     uint32_t open_count;
-    uint32_t opened_count;  /* users whose connection stood at least once */
+    uint32_t wanted_count;  /* users whose connection was asked for; not that of one who thinks */
+    uint32_t opened_count;  /* ... and stood at least once */
     uint64_t open_total;    /* connections that were ever open */
     uint32_t closing_count; /* CLOSING: connections that are not yet closed */
 

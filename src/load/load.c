@@ -252,8 +252,8 @@ static void measure_cpu(struct run *r)
 
 /* --- result --- */
 
-/* That were to be open at one time; on a clients ramp that was cut short, as far as it came. */
-static uint32_t connections_wanted(const struct run *r)
+/* That were to work at one time; on a clients ramp that was cut short, as far as it came. */
+static uint32_t connections_active(const struct run *r)
 {
     uint32_t sum = 0;
     for (unsigned i = 0; i < r->plan->threads; i++)
@@ -287,7 +287,7 @@ static double measure_duration(const struct run *r, const struct load_counts *to
         return ok_in_window ? window_s * (double)total->ok / (double)ok_in_window : window_s;
     if (r->plan->request_count && !left)
         return (double)(last_ns - r->start_ns) / 1e9;
-    return window_s + (double)overrun_ns / connections_wanted(r) / 1e9;
+    return window_s + (double)overrun_ns / connections_active(r) / 1e9;
 }
 
 static void describe_shard(const struct load_plan *p, struct load_shard *s)
@@ -375,9 +375,7 @@ static void judge(const struct run *r, struct load_result *out)
         .is_open = out->is_open,
         .has_steps = r->plan->has_steps,
         .threads = out->threads,
-        .connections = connections_wanted(r),
-        /* without keep-alive, how many are open at one time follows from the rate */
-        .opened = out->is_kept_alive ? out->connections_opened : connections_wanted(r),
+        .connections = connections_active(r),
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
         .samples_needed = expect_samples_needed(&r->plan->expected),
@@ -394,6 +392,9 @@ static void judge(const struct run *r, struct load_result *out)
     double elapsed_ns = (double)(r->row_ns - r->start_ns);
     for (unsigned i = 0; i < r->plan->threads; i++) {
         const struct generator *g = &r->generators[i];
+        /* without keep-alive, how many are open at one time follows from the rate */
+        v.wanted += out->is_kept_alive ? g->wanted_count : 0;
+        v.opened += out->is_kept_alive ? g->opened_count : 0;
         v.connect_failures += g->connect_failures;
         v.connect_errno = g->connect_errno ? g->connect_errno : v.connect_errno;
         v.descriptor_failures += g->descriptor_failures;
@@ -439,10 +440,8 @@ static void run_result(struct run *r, struct load_result *out)
     load_plan_describe(r->plan, out);
     out->shard.clock = r->clock;
     fill_series(&r->series, out);
-    for (unsigned i = 0; i < r->plan->threads; i++) {
-        out->connections_opened += r->generators[i].opened_count;
+    for (unsigned i = 0; i < r->plan->threads; i++)
         out->connections_made += r->generators[i].open_total;
-    }
     out->duration_s = measure_duration(r, &out->counts);
     out->client_cpu_pct = r->cpu_pct;
     out->client_cpu_pct_worst_thread = r->cpu_pct_worst;

@@ -191,7 +191,7 @@ struct load_result {
     struct hist *send_lag;
     struct load_second *seconds;
     unsigned second_count;
-    uint32_t threads, connections, connections_opened; /* opened: at least once */
+    uint32_t threads, connections;
     uint64_t connections_made; /* opened, whole run, those before the start included */
     bool is_kept_alive;
     uint32_t pipeline; /* requests in flight on a connection, at most */
