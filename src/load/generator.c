@@ -132,6 +132,7 @@ void generator_opened(struct generator *g, struct user *u)
 {
     g->open_total++;
     g->open_count++;
+    g->reached |= 1u << u->address;
     g->opened_count += !u->was_opened;
     u->was_opened = true;
     first_try_done(g, u);
@@ -393,7 +394,8 @@ bool generator_connect_failed(struct generator *g, struct user *u, int error_cod
     g->connect_failures++;
     g->connect_errno = error_code;
     g->descriptor_failures += error_code == EMFILE || error_code == ENFILE;
-    g->port_failures += error_code == EADDRNOTAVAIL;
+    /* of an address that was never reached it says that this host has none of its kind: no IPv6 */
+    g->port_failures += error_code == EADDRNOTAVAIL && g->reached >> u->address & 1;
     if (u->address == g->address)
         g->address = (g->address + 1) % addresses;
     bool is_first = g->phase == GENERATOR_CONNECTING ||

@@ -51,6 +51,7 @@ struct generator {
     enum generator_phase phase;
     uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
     unsigned address;     /* index of the plan's address that is used */
+    unsigned reached;     /* a bit for each of them that a connection to stood */
     uint32_t open_count;
     uint32_t wanted_count;  /* users whose connection was asked for; not that of one who thinks */
     uint32_t opened_count;  /* ... and stood at least once */

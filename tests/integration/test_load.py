@@ -396,6 +396,42 @@ def test_signal_gives_what_there_is(serve, tmp_path, number, code, words):
     assert "interrupted" in output
 
 
+# --- connections that cannot be had ---
+
+APART = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
+
+
+@pytest.fixture
+def apart():
+    """Words before a program that give it a network of its own, without any address."""
+    done = subprocess.run([*APART, "true"], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("no user may have a network of its own here")
+    return APART
+
+
+def test_address_of_a_kind_that_is_not_here(apart):
+    """Where there is no IPv6 the error number is that of ports that have run out; none have."""
+    done = subprocess.run([*apart, IUBENCH, "load", "-d", "300ms", "-c", "4", "http://[::1]:9/"], timeout=30,
+                          capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "only 0 of 4 connections were ever open" in done.stdout
+    assert "ports ran out" not in done.stdout
+
+
+def test_ports_run_out(apart):
+    """Ten local ports, and two loads that want eight each."""
+    shell = ("ip link set lo up && echo 40000 40009 >/proc/sys/net/ipv4/ip_local_port_range || exit 77; "
+             "$0 serve --mode static --listen 127.0.0.1:8080 & server=$!; "
+             "until $0 load -n 1 http://127.0.0.1:8080/json; do sleep 0.1; done; "
+             "$0 load -d 4s -c 8 -r 10 http://127.0.0.1:8080/json & first=$!; "
+             "sleep 1; $0 load -d 300ms -c 8 http://127.0.0.1:8080/json; wait $first; kill $server; wait")
+    done = subprocess.run([*apart, "sh", "-c", shell, IUBENCH], timeout=30, capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("the range of ports cannot be set here")
+    assert "local ports ran out" in done.stdout, done.stdout + done.stderr
+
+
 # --- bad input ---
 
 @pytest.mark.parametrize("words, message", [
