@@ -140,6 +140,14 @@ static void test_mistakes(void **state)
     c = LOAD_CONFIG_DEFAULT;
     c.rate = 1e6, c.connections = 2;
     expect_refusal(&c, EXIT_USAGE, "cannot be met");
+    c.rate = 0, c.stages = "1s:5,1s:1M,1s:5";
+    expect_refusal(&c, EXIT_USAGE, "a rate of 1M/s cannot be met over 2 connections");
+    c.stages = NULL, c.ramp = "1M:0/1s";
+    expect_refusal(&c, EXIT_USAGE, "cannot be met");
+    c.pipeline = 5; /* requests under way on each */
+    load_plan_free(planned(&c));
+    c.pipeline = 1, c.ramp = ""; /* ends before */
+    load_plan_free(planned(&c));
     c = LOAD_CONFIG_DEFAULT;
     c.method = "GE T";
     expect_refusal(&c, EXIT_USAGE, "-m");
