@@ -475,12 +475,3 @@ bool result_write(const struct result *r, const char *path, struct fail *f)
 {
     return result_save(result_json(r), path, f);
 }
-
-bool result_dump(const struct result *r, FILE *to, struct fail *f)
-{
-    json_t *document = result_json(r);
-    bool is_good = dump(to, document);
-    json_decref(document);
-    return is_good ||
-           fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(errno));
-}
