@@ -46,6 +46,7 @@ struct run {
     double cpu_pct, cpu_pct_worst;
     struct steal steal_start; /* all 0: unknown */
     double steal_pct;
+    bool is_measured; /* these three */
     bool is_ending, is_interrupted;
 };
 
@@ -221,24 +222,13 @@ static uint64_t row_end_ns(const struct run *r)
     return end_ns >= r->window_end_ns ? end_ns + LAST_ROW_WAIT_NS : end_ns;
 }
 
-static void run_watch(struct run *r)
-{
-    while (!all_did(r, &r->crew.finished)) {
-        run_sleep(r, row_end_ns(r));
-        if (!r->is_interrupted && is_stop_wanted(r)) {
-            r->is_interrupted = true;
-            run_end(r, 0);
-        }
-        if (clock_ns() >= row_end_ns(r) && !all_did(r, &r->crew.finished))
-            take_row(r);
-        if (r->plan->is_climbing && !r->is_ending && series_is_over(&r->series))
-            run_end(r, r->plan->config.timeout_ns);
-    }
-}
-
+/* Over the time in which requests are sent: who only waits for the last answers uses nothing. */
 static void measure_cpu(struct run *r)
 {
-    double length_ns = (double)(clock_ns() - r->start_ns);
+    if (r->is_measured)
+        return;
+    r->is_measured = true;
+    double length_ns = fmax(1, (double)(clock_ns() - r->start_ns));
     for (unsigned i = 0; i < r->plan->threads; i++) {
         uint64_t used_ns = worker_cpu_ns(&r->generators[i].worker) - r->cpu_start_ns[i];
         double pct = 100.0 * (double)used_ns / length_ns;
@@ -248,6 +238,23 @@ static void measure_cpu(struct run *r)
     struct steal end;
     bool is_known = r->steal_start.all && steal_read(client_cpus(r), &end);
     r->steal_pct = is_known ? steal_pct(&r->steal_start, &end) : NAN;
+}
+
+static void run_watch(struct run *r)
+{
+    while (!all_did(r, &r->crew.finished)) {
+        run_sleep(r, row_end_ns(r));
+        if (!r->is_interrupted && is_stop_wanted(r)) {
+            r->is_interrupted = true;
+            run_end(r, 0);
+        }
+        if (clock_ns() >= r->window_end_ns)
+            measure_cpu(r);
+        if (clock_ns() >= row_end_ns(r) && !all_did(r, &r->crew.finished))
+            take_row(r);
+        if (r->plan->is_climbing && !r->is_ending && series_is_over(&r->series))
+            run_end(r, r->plan->config.timeout_ns);
+    }
 }
 
 /* --- result --- */

@@ -347,6 +347,16 @@ def test_closed_loop_rate_is_honest(serve, load):
     assert result["rps"] == pytest.approx(50, rel=0.05)
 
 
+def test_client_is_judged_while_it_works(serve, load):
+    """One connection that never gets an answer keeps the run for seconds in which the client does
+    nothing: they say nothing of how busy it was."""
+    async def behave(server, number, reader, writer):
+        return await (silence if number == 1 else answer)(server, number, reader, writer)
+    result = load("-d", "1s", "-c", "8", serve(behave).url)
+    assert result["requests"]["timeouts"] == 1 and len(result["series"]) > 3
+    assert result["whole"]["client"]["cpu_pct"] > 0.6 * result["series"][0]["client_cpu_pct"]
+
+
 @pytest.mark.timing
 def test_ramp(serve, load):
     """A ramp quotes its last held step and says which that was."""
