@@ -406,6 +406,19 @@ def test_signal_gives_what_there_is(serve, tmp_path, number, code, words):
     assert "interrupted" in output
 
 
+def test_signal_while_the_last_answers_are_awaited(serve, tmp_path):
+    """A climb that has ended by itself ends at once: who waits longer is not asked."""
+    path = tmp_path / "result.json"
+    child = subprocess.Popen([IUBENCH, "load", "-c", "4", "-T", "20s", "--json", path, "--rps-ramp", "--",
+                              serve(silence).url], stdout=subprocess.PIPE, text=True)
+    time.sleep(4.5)  # it gave up after 3
+    child.send_signal(signal.SIGINT)
+    output, _ = child.communicate(timeout=15)
+    result = read(path, child.returncode, output)
+    assert child.returncode == 130 and result["requests"]["unfinished"] == 4
+    assert result["series"][-1]["target_rps"] == 0
+
+
 # --- connections that cannot be had ---
 
 APART = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
