@@ -142,6 +142,16 @@ def test_standard_output_is_added_to(serve, tmp_path, option):
     assert path.read_text().startswith("before\n") and len(path.read_text()) > 100
 
 
+def test_path_that_is_no_text(tmp_path):
+    """A path need not be UTF-8, which JSON must be: what is not stands there as \\xNN."""
+    url = f"unix:{tmp_path}/a" + os.fsdecode(b"\xff.sock:/x")
+    done = subprocess.run([IUBENCH, "load", "-q", "-n", "1", "-c", "1", "--json", "-", url], timeout=30,
+                          capture_output=True, check=False)
+    result = json.loads(done.stdout)
+    assert done.returncode == 1 and result["targets"][0]["requests"]["errors"]["connect"] == 1
+    assert result["targets"][0]["url"] == result["command"][-1] == f"unix:{tmp_path}/a\\xff.sock:/x"
+
+
 # --- --hdr ---
 
 @pytest.mark.parametrize("words", [["--rate", "500", "-d", "3s"], ["-d", "2s", "-c", "4"]])
