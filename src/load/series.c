@@ -168,7 +168,7 @@ static void step_retire(struct series *s, struct step_sum *step)
 {
     double rate = s->plan->steps[step->tally.step].rate;
     double best = s->held.tally.is_used ? s->plan->steps[s->held.tally.step].rate : 0;
-    if (rate >= best && step_was_held(s, step)) {
+    if (rate > 0 && rate >= best && step_was_held(s, step)) { /* a pause holds nothing */
         struct step_sum former = s->held;
         s->held = *step;
         *step = former;

@@ -367,6 +367,20 @@ def test_ramp(serve, load):
     assert [row["target_rps"] for row in result["series"][:3]] == [100, 200, 300]
 
 
+def test_pause_is_no_step_that_was_held(serve, load):
+    """Of two stages that fail nothing is quoted, though the request that is due as the pause between
+    them begins is answered."""
+    async def behave(server, number, reader, writer):
+        if number == 71:
+            writer.write(OK)
+        else:
+            writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    result = load("--stages", "700ms:100,300ms:0,300ms:20", "-c", "8", serve(behave).url)
+    assert result["requests"]["ok"] == 1
+    assert result["held_rps"] == 0 and result["latency_us"]["count"] == 76
+    assert any("held no step" in reason for reason in result["verdict"]["reasons"])
+
+
 @pytest.mark.timing
 def test_climb_ends_when_the_target_falls_behind(serve, load):
     """--rps-ramp alone stops 3 s after the target can do no more, and quotes what it held."""
