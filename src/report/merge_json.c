@@ -93,6 +93,13 @@ json_t *merge_shard_json(const struct load_result *r)
 
 /* --- of all --- */
 
+/* What `from` does not say is null. */
+static void put_copy(json_t *to, const char *key, const json_t *from)
+{
+    json_t *value = json_object_get(from, key);
+    put(to, key, value ? json_incref(value) : json_null());
+}
+
 /* What a shard says of itself, histograms and series left out: they are in the sums. */
 static json_t *part_json(const struct merge_part *part)
 {
@@ -105,10 +112,9 @@ static json_t *part_json(const struct merge_part *part)
     put(to, "index", json_integer(part->index));
     put(to, "file", words(part->root.file));
     for (unsigned i = 0; i < sizeof of_root / sizeof *of_root; i++)
-        CHECK(json_object_set(to, of_root[i], json_object_get(part->root.value, of_root[i])) == 0);
+        put_copy(to, of_root[i], part->root.value);
     for (unsigned i = 0; i < sizeof of_target / sizeof *of_target; i++)
-        CHECK(json_object_set(to, of_target[i],
-                              json_object_get(part->target.value, of_target[i])) == 0);
+        put_copy(to, of_target[i], part->target.value);
     return to;
 }
 
@@ -143,8 +149,7 @@ json_t *merge_json(const struct merge *m, int argc, char **argv)
     json_array_foreach(json_object_get(whole, "series"), i, row)
         put(row, "percentiles_from",
             json_string(m->is_row_of_buckets[i] ? "latency_buckets" : "max of shards"));
-    CHECK(json_object_set(to, "environment",
-                          json_object_get(m->parts[0].root.value, "environment")) == 0);
+    put_copy(to, "environment", m->parts[0].root.value);
     put(to, "shards", shards_json(m));
     return to;
 }

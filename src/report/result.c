@@ -234,7 +234,7 @@ json_t *result_known_json(const struct result_target *t)
     put(to, "name", words(t->name));
     put(to, "repeat", t->repeat ? json_integer(t->repeat) : json_null());
     put(to, "url", words(r->url));
-    put(to, "method", json_string(r->method));
+    put(to, "method", words(r->method));
     put(to, "model", json_string(r->model));
     put(to, "arrivals",
         r->is_open ? json_string(r->arrivals == LOAD_POISSON ? "poisson" : "uniform")
