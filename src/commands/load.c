@@ -24,7 +24,6 @@ static const struct option_table tables[] = {{load_options, 0}, {load_shard_opti
 /* What is done with a run beside running it. */
 struct output {
     const struct load_config *config;
-    const char *csv; /* NULL: none */
     struct hdr_log hdr;
     struct view *view; /* NULL: lines, if any */
     struct sampler *sampler;
@@ -72,15 +71,32 @@ static struct view *open_view(const struct load_plan *plan, const struct output 
     return view_open_load(plan, "", behind);
 }
 
+static bool is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+static const char *path_of(const char *path)
+{
+    return is_stdout(path) ? NULL : path;
+}
+
+static bool check_stdout(const struct load_config *c, struct fail *f)
+{
+    return is_stdout(c->json) + is_stdout(c->csv) + is_stdout(c->hdr) < 2 ||
+           fail_set(f, EXIT_USAGE,
+                    "of --json, --csv and --hdr one can go to the standard output (-): give the "
+                    "others a file");
+}
+
 /* A file that cannot be written is said before the load, not after it. */
 static bool output_open(struct output *o, const struct load_config *config, struct fail *f)
 {
     *o = (struct output){.config = config};
-    o->csv = config->csv && strcmp(config->csv, "-") == 0 ? "/dev/stdout" : config->csv;
-    o->hdr.path = config->hdr && strcmp(config->hdr, "-") == 0 ? "/dev/stdout" : config->hdr;
-    return file_check("--json", config->json, f) && file_check("--csv", config->csv, f) &&
-           file_check("--hdr", config->hdr, f) && live_open(config, &o->live, f) &&
-           (!config->hdr || hdr_log_open(&o->hdr, o->hdr.path, f));
+    return check_stdout(config, f) && file_check("--json", config->json, f) &&
+           file_check("--csv", config->csv, f) && file_check("--hdr", config->hdr, f) &&
+           live_open(config, &o->live, f) &&
+           (!config->hdr || hdr_log_open(&o->hdr, path_of(config->hdr), f));
 }
 
 static bool wants_color(FILE *to)
@@ -89,21 +105,19 @@ static bool wants_color(FILE *to)
     return isatty(fileno(to)) && !(no_color && *no_color);
 }
 
-/* The document to --json, the summary to standard output, or beside it when the document is there. */
+/* The document to --json, the summary to standard output, or beside it when a file is there. */
 static bool show_result(struct output *o, const struct result *r, struct fail *f)
 {
     const struct load_config *config = o->config;
-    bool is_json_shown = config->json && strcmp(config->json, "-") == 0;
-    FILE *to = is_json_shown ? stderr : stdout;
+    bool is_taken = is_stdout(config->json) || is_stdout(config->csv) || is_stdout(config->hdr);
+    FILE *to = is_taken ? stderr : stdout;
     result_print(r, to, wants_color(to));
     fflush(to);
     if (!hdr_log_close(&o->hdr, f))
         return false;
-    if (o->csv && !series_write_csv(r->targets[0].load, o->csv, f))
+    if (config->csv && !series_write_csv(r->targets[0].load, path_of(config->csv), f))
         return false;
-    if (!config->json)
-        return true;
-    return is_json_shown ? result_dump(r, stdout, f) : result_write(r, config->json, f);
+    return !config->json || result_save(result_json(r), path_of(config->json), f);
 }
 
 static bool start_sampler(struct output *o, const struct load_plan *plan, struct fail *f)

@@ -102,7 +102,6 @@ bool generator_start(struct generator *g, const struct load_plan *plan, struct c
                                            : UINT64_MAX;
     g->start_task.run = run_start;
     g->swap_task.run = run_swap;
-    g->end_task.run = run_end;
 
     unsigned users = g->user_count;
     g->worker.arg = g;
@@ -132,6 +131,7 @@ void generator_opened(struct generator *g, struct user *u)
 {
     g->open_total++;
     g->open_count++;
+    g->reached |= 1u << u->address;
     g->opened_count += !u->was_opened;
     u->was_opened = true;
     first_try_done(g, u);
@@ -182,7 +182,7 @@ static void run_start(struct task *t)
     struct generator *g = OWNER(start_task, t);
     uint64_t window_ns = g->plan->window_ns;
     static const uint64_t HARD_END_SLACK_NS = 100 * NS_PER_MS; /* time-outs at the end go first */
-    g->start_ns = g->order_ns[0];
+    g->start_ns = g->start_order_ns;
     g->window_end_ns = window_ns == UINT64_MAX ? TIMER_NEVER : g->start_ns + window_ns;
     g->hard_end_ns = window_ns == UINT64_MAX
                          ? TIMER_NEVER
@@ -393,7 +393,8 @@ bool generator_connect_failed(struct generator *g, struct user *u, int error_cod
     g->connect_failures++;
     g->connect_errno = error_code;
     g->descriptor_failures += error_code == EMFILE || error_code == ENFILE;
-    g->port_failures += error_code == EADDRNOTAVAIL;
+    /* of an address that was never reached it says that this host has none of its kind: no IPv6 */
+    g->port_failures += error_code == EADDRNOTAVAIL && g->reached >> u->address & 1;
     if (u->address == g->address)
         g->address = (g->address + 1) % addresses;
     bool is_first = g->phase == GENERATOR_CONNECTING ||
@@ -531,7 +532,7 @@ static uint64_t generator_next_wake(struct loop *l)
 
 void generator_go(struct generator *g, uint64_t start_ns)
 {
-    g->order_ns[0] = start_ns;
+    g->start_order_ns = start_ns;
     loop_post(&g->worker.loop, &g->start_task);
 }
 
@@ -554,16 +555,22 @@ static void run_swap(struct task *t)
 
 void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_end_ns)
 {
-    g->order_ns[1] = window_end_ns;
-    g->order_ns[2] = hard_end_ns;
-    loop_post(&g->worker.loop, &g->end_task);
+    CHECK(g->end_count < sizeof g->ends / sizeof *g->ends);
+    struct end_order *order = &g->ends[g->end_count++];
+    *order = (struct end_order){.task.run = run_end,
+                                .generator = g,
+                                .window_end_ns = window_end_ns,
+                                .hard_end_ns = hard_end_ns};
+    loop_post(&g->worker.loop, &order->task);
 }
 
 static void run_end(struct task *t)
 {
-    struct generator *g = OWNER(end_task, t);
-    g->window_end_ns = earlier(g->window_end_ns, g->order_ns[1]);
-    g->hard_end_ns = earlier(g->hard_end_ns, g->order_ns[2]);
+    const struct end_order *order = (struct end_order *)((char *)t -
+                                                         offsetof(struct end_order, task));
+    struct generator *g = order->generator;
+    g->window_end_ns = earlier(g->window_end_ns, order->window_end_ns);
+    g->hard_end_ns = earlier(g->hard_end_ns, order->hard_end_ns);
     if (!g->plan->is_open)
         return;
     uint64_t length_ns = g->window_end_ns - g->start_ns;

@@ -31,6 +31,13 @@ enum generator_phase {
     GENERATOR_CLOSING,
 };
 
+/* That a run is to end, see generator_end(). */
+struct end_order {
+    struct task task;
+    struct generator *generator;
+    uint64_t window_end_ns, hard_end_ns;
+};
+
 struct generator {
     struct worker worker;
     const struct load_plan *plan;
@@ -51,8 +58,10 @@ struct generator {
     enum generator_phase phase;
     uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
     unsigned address;     /* index of the plan's address that is used */
+    unsigned reached;     /* a bit for each of them that a connection to stood */
     uint32_t open_count;
-    uint32_t opened_count;  /* users whose connection stood at least once */
+    uint32_t wanted_count;  /* users whose connection was asked for; not that of one who thinks */
+    uint32_t opened_count;  /* ... and stood at least once */
     uint64_t open_total;    /* connections that were ever open */
     uint32_t closing_count; /* CLOSING: connections that are not yet closed */
 
@@ -96,9 +105,11 @@ struct generator {
     uint64_t sampled; /* so far */
     uint64_t asked;   /* requests sent, of which every LOAD_SAMPLE_EVERY-th is sampled */
 
-    struct task start_task, swap_task, end_task;
-    struct block *swapped; /* the block that was handed over */
-    uint64_t order_ns[3];  /* start at; window's end; hard end */
+    struct task start_task, swap_task;
+    struct block *swapped;    /* the block that was handed over */
+    uint64_t start_order_ns;  /* when to start */
+    struct end_order ends[2]; /* the collecting thread's until they are posted */
+    unsigned end_count;       /* of them, posted; the collecting thread's */
 };
 
 /* --- orders, from the collecting thread --- */
@@ -114,7 +125,8 @@ void generator_go(struct generator *g, uint64_t start_ns);
  * generator's again at the next call, and must be cleared by then. */
 void generator_swap(struct generator *g);
 
-/* Nothing is due from `window_end_ns` on; what is under way at `hard_end_ns` is unfinished. Once. */
+/* Nothing is due from `window_end_ns` on; what is under way at `hard_end_ns` is unfinished. At most
+ * twice: a run that was ended may be interrupted while its last answers are awaited. */
 void generator_end(struct generator *g, uint64_t window_end_ns, uint64_t hard_end_ns);
 
 /* Closes the connections, ends the thread and waits for that; the counts stay. */

@@ -46,6 +46,7 @@ struct run {
     double cpu_pct, cpu_pct_worst;
     struct steal steal_start; /* all 0: unknown */
     double steal_pct;
+    bool is_measured; /* these three */
     bool is_ending, is_interrupted;
 };
 
@@ -210,6 +211,7 @@ static void run_end(struct run *r, uint64_t wait_ns)
         now_ns = r->start_ns;
     if (now_ns < r->window_end_ns)
         r->window_end_ns = now_ns;
+    series_cut(&r->series, r->window_end_ns - r->start_ns);
     for (unsigned i = 0; i < r->plan->threads; i++)
         generator_end(&r->generators[i], r->window_end_ns, now_ns + wait_ns);
 }
@@ -220,24 +222,13 @@ static uint64_t row_end_ns(const struct run *r)
     return end_ns >= r->window_end_ns ? end_ns + LAST_ROW_WAIT_NS : end_ns;
 }
 
-static void run_watch(struct run *r)
-{
-    while (!all_did(r, &r->crew.finished)) {
-        run_sleep(r, row_end_ns(r));
-        if (!r->is_interrupted && is_stop_wanted(r)) {
-            r->is_interrupted = true;
-            run_end(r, 0);
-        }
-        if (clock_ns() >= row_end_ns(r) && !all_did(r, &r->crew.finished))
-            take_row(r);
-        if (r->plan->is_climbing && !r->is_ending && series_is_over(&r->series))
-            run_end(r, r->plan->config.timeout_ns);
-    }
-}
-
+/* Over the time in which requests are sent: who only waits for the last answers uses nothing. */
 static void measure_cpu(struct run *r)
 {
-    double length_ns = (double)(clock_ns() - r->start_ns);
+    if (r->is_measured)
+        return;
+    r->is_measured = true;
+    double length_ns = fmax(1, (double)(clock_ns() - r->start_ns));
     for (unsigned i = 0; i < r->plan->threads; i++) {
         uint64_t used_ns = worker_cpu_ns(&r->generators[i].worker) - r->cpu_start_ns[i];
         double pct = 100.0 * (double)used_ns / length_ns;
@@ -249,10 +240,27 @@ static void measure_cpu(struct run *r)
     r->steal_pct = is_known ? steal_pct(&r->steal_start, &end) : NAN;
 }
 
+static void run_watch(struct run *r)
+{
+    while (!all_did(r, &r->crew.finished)) {
+        run_sleep(r, row_end_ns(r));
+        if (!r->is_interrupted && is_stop_wanted(r)) {
+            r->is_interrupted = true;
+            run_end(r, 0);
+        }
+        if (clock_ns() >= r->window_end_ns)
+            measure_cpu(r);
+        if (clock_ns() >= row_end_ns(r) && !all_did(r, &r->crew.finished))
+            take_row(r);
+        if (r->plan->is_climbing && !r->is_ending && series_is_over(&r->series))
+            run_end(r, r->plan->config.timeout_ns);
+    }
+}
+
 /* --- result --- */
 
-/* That were to be open at one time; on a clients ramp that was cut short, as far as it came. */
-static uint32_t connections_wanted(const struct run *r)
+/* That were to work at one time; on a clients ramp that was cut short, as far as it came. */
+static uint32_t connections_active(const struct run *r)
 {
     uint32_t sum = 0;
     for (unsigned i = 0; i < r->plan->threads; i++)
@@ -286,7 +294,7 @@ static double measure_duration(const struct run *r, const struct load_counts *to
         return ok_in_window ? window_s * (double)total->ok / (double)ok_in_window : window_s;
     if (r->plan->request_count && !left)
         return (double)(last_ns - r->start_ns) / 1e9;
-    return window_s + (double)overrun_ns / connections_wanted(r) / 1e9;
+    return window_s + (double)overrun_ns / connections_active(r) / 1e9;
 }
 
 static void describe_shard(const struct load_plan *p, struct load_shard *s)
@@ -374,12 +382,11 @@ static void judge(const struct run *r, struct load_result *out)
         .is_open = out->is_open,
         .has_steps = r->plan->has_steps,
         .threads = out->threads,
-        .connections = connections_wanted(r),
-        /* without keep-alive, how many are open at one time follows from the rate */
-        .opened = out->is_kept_alive ? out->connections_opened : connections_wanted(r),
+        .connections = connections_active(r),
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
         .samples = out->quoted_latency->count,
-        .samples_needed = expect_samples_needed(&r->plan->expected),
+        .samples_needed = fmax(expect_samples_needed(&r->plan->expected),
+                               expect_samples_needed(&r->plan->objective)),
         .steal_pct = r->steal_pct,
         .latency_p99_ns = hist_percentile(out->quoted_latency, 99),
         .has_held_step = is_held,
@@ -393,6 +400,9 @@ static void judge(const struct run *r, struct load_result *out)
     double elapsed_ns = (double)(r->row_ns - r->start_ns);
     for (unsigned i = 0; i < r->plan->threads; i++) {
         const struct generator *g = &r->generators[i];
+        /* without keep-alive, how many are open at one time follows from the rate */
+        v.wanted += out->is_kept_alive ? g->wanted_count : 0;
+        v.opened += out->is_kept_alive ? g->opened_count : 0;
         v.connect_failures += g->connect_failures;
         v.connect_errno = g->connect_errno ? g->connect_errno : v.connect_errno;
         v.descriptor_failures += g->descriptor_failures;
@@ -438,10 +448,8 @@ static void run_result(struct run *r, struct load_result *out)
     load_plan_describe(r->plan, out);
     out->shard.clock = r->clock;
     fill_series(&r->series, out);
-    for (unsigned i = 0; i < r->plan->threads; i++) {
-        out->connections_opened += r->generators[i].opened_count;
+    for (unsigned i = 0; i < r->plan->threads; i++)
         out->connections_made += r->generators[i].open_total;
-    }
     out->duration_s = measure_duration(r, &out->counts);
     out->client_cpu_pct = r->cpu_pct;
     out->client_cpu_pct_worst_thread = r->cpu_pct_worst;

@@ -84,6 +84,8 @@ struct load_config {
         .is_kept_alive = true,           \
         .pipeline = 1,                   \
         .expect_body_bytes = UINT64_MAX, \
+        .find_start = 1000,              \
+        .probe_ns = 2 * NS_PER_S,        \
         .sample_ns = NS_PER_S,           \
     })
 extern const struct option_row load_options[];
@@ -193,7 +195,7 @@ struct load_result {
     struct hist *send_lag;
     struct load_second *seconds;
     unsigned second_count;
-    uint32_t threads, connections, connections_opened; /* opened: at least once */
+    uint32_t threads, connections;
     uint64_t connections_made; /* opened, whole run, those before the start included */
     bool is_kept_alive;
     uint32_t pipeline; /* requests in flight on a connection, at most */

@@ -363,3 +363,11 @@ double pace_rate_at(const struct pace *p, uint64_t ns)
     double way = (double)(ns - phase->begin_ns) / (double)phase->length_ns;
     return phase->from + (phase->to - phase->from) * way;
 }
+
+double pace_rate_most(const struct pace *p)
+{
+    double most = 0;
+    for (unsigned i = 0; i < p->count; i++)
+        most = fmax(most, fmax(p->phases[i].from, p->phases[i].to));
+    return most;
+}

@@ -56,8 +56,9 @@ void pace_free(struct pace *p);
 uint64_t pace_due_ns(const struct pace *p, uint64_t k);
 uint64_t pace_walk_due_ns(const struct pace *p, struct pace_walk *w, uint64_t k); /* cheaper */
 
-/* Requests due up to and including `ns`; the rate at `ns`. */
+/* Requests due up to and including `ns`; the rate at `ns`, and the highest of all. */
 uint64_t pace_due_count(const struct pace *p, uint64_t ns);
 double pace_rate_at(const struct pace *p, uint64_t ns);
+double pace_rate_most(const struct pace *p);
 
 #endif

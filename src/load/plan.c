@@ -422,21 +422,27 @@ static void plan_steps(struct load_plan *p)
 
 /* --- with how much --- */
 
-static const double RATE_PER_CONNECTION_MAX =
-    100000; /* 10 us there and back: faster than loopback */
+/* 10 us there and back for each request under way: faster than loopback */
+static const double RATE_PER_REQUEST_MAX = 100000;
 
+static double rate_per_connection_most(const struct load_plan *p)
+{
+    return RATE_PER_REQUEST_MAX * p->config.pipeline;
+}
+
+/* A climb ends when the target no longer keeps up, and asks for no rate beyond. */
 static bool plan_rate_is_possible(const struct load_plan *p, struct fail *f)
 {
-    double most = RATE_PER_CONNECTION_MAX * p->connections_all;
-    char rate[UNITS_TEXT_BYTES];
-    if (p->config.rate <= most)
+    double each = rate_per_connection_most(p), rate = pace_rate_most(&p->pace);
+    char shown[UNITS_TEXT_BYTES];
+    if (p->is_climbing || rate <= each * p->connections_all)
         return true;
     return fail_set(f, EXIT_USAGE,
                     "a rate of %s/s cannot be met over %u connection%s, each would "
-                    "have to answer every %.1f us: give at least -c %.0f",
-                    units_rate_text(p->config.rate, rate), p->connections_all,
-                    p->connections_all == 1 ? "" : "s", 1e6 * p->connections_all / p->config.rate,
-                    p->config.rate / RATE_PER_CONNECTION_MAX + 1);
+                    "have to answer every %.2g us: give at least -c %.0f",
+                    units_rate_text(rate, shown), p->connections_all,
+                    p->connections_all == 1 ? "" : "s", 1e6 * p->connections_all / rate,
+                    rate / each + 1);
 }
 
 static bool plan_connections(struct load_plan *p, struct fail *f)
@@ -555,7 +561,7 @@ void load_plan_retime(struct load_plan *p, double rate, uint64_t length_ns)
 
 double load_plan_rate_most(const struct load_plan *p)
 {
-    return RATE_PER_CONNECTION_MAX * p->connections;
+    return rate_per_connection_most(p) * p->connections;
 }
 
 void load_plan_pin(struct load_plan *p, const cpu_set_t *cpus)

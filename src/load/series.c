@@ -107,7 +107,7 @@ static void hist_add(struct hist **to, const struct hist *from)
 
 void series_open(struct series *s, const struct load_plan *plan)
 {
-    *s = (struct series){.plan = plan, .step_room = plan->steps_alive + 1};
+    *s = (struct series){.plan = plan, .step_room = plan->steps_alive + 1, .end_ns = UINT64_MAX};
     s->steps = mem_need(s->step_room, sizeof *s->steps);
     s->latency = hist_new();
     s->service = hist_new();
@@ -168,7 +168,7 @@ static void step_retire(struct series *s, struct step_sum *step)
 {
     double rate = s->plan->steps[step->tally.step].rate;
     double best = s->held.tally.is_used ? s->plan->steps[s->held.tally.step].rate : 0;
-    if (rate >= best && step_was_held(s, step)) {
+    if (rate > 0 && rate >= best && step_was_held(s, step)) { /* a pause holds nothing */
         struct step_sum former = s->held;
         s->held = *step;
         *step = former;
@@ -256,13 +256,26 @@ void series_add(struct series *s, const struct block *b)
 
 /* --- rows --- */
 
+static uint64_t due_until(const struct series *s, uint64_t ns)
+{
+    const struct load_plan *p = s->plan;
+    return shard_due(&p->shard, pace_due_count(&p->pace, ns < s->end_ns ? ns : s->end_ns));
+}
+
 static uint64_t due_between(const struct series *s, uint64_t begin_ns, uint64_t end_ns,
                             uint64_t earlier_ns)
 {
+    uint64_t until = end_ns > earlier_ns ? due_until(s, end_ns - earlier_ns) : 0;
+    uint64_t from = begin_ns > earlier_ns ? due_until(s, begin_ns - earlier_ns) : 0;
+    return until - from;
+}
+
+static double target_rps(const struct series *s, uint64_t ns)
+{
     const struct load_plan *p = s->plan;
-    uint64_t until = end_ns > earlier_ns ? pace_due_count(&p->pace, end_ns - earlier_ns) : 0;
-    uint64_t from = begin_ns > earlier_ns ? pace_due_count(&p->pace, begin_ns - earlier_ns) : 0;
-    return shard_due(&p->shard, until) - shard_due(&p->shard, from);
+    if (!p->is_open)
+        return NAN;
+    return ns < s->end_ns ? pace_rate_at(&p->pace, ns) / p->shard.count : 0;
 }
 
 /* The step that the middle of the row lies in; NULL after the schedule's end. */
@@ -300,9 +313,7 @@ static void row_measure(struct series *s, uint64_t end_ns, double client_cpu_pct
     uint64_t middle_ns = s->row_begin_ns + (end_ns - s->row_begin_ns) / 2;
     r->t = s->row_count + 1;
     r->length_s = (double)(end_ns - s->row_begin_ns) / 1e9;
-    r->target_rps = s->plan->is_open
-                        ? pace_rate_at(&s->plan->pace, middle_ns) / s->plan->shard.count
-                        : NAN;
+    r->target_rps = target_rps(s, middle_ns);
     if (s->plan->is_open)
         r->counts.scheduled = due_between(s, s->row_begin_ns, end_ns, 0);
     r->equivalent_rps = NAN;
@@ -369,6 +380,11 @@ void series_next(struct series *s)
     hist_clear(s->row_service);
     hist_clear(s->row_send_lag);
     s->row = (struct load_second){0};
+}
+
+void series_cut(struct series *s, uint64_t end_ns)
+{
+    s->end_ns = end_ns;
 }
 
 bool series_is_over(const struct series *s)

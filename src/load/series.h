@@ -65,7 +65,8 @@ struct series {
     struct hist *row_latency, *row_service, *row_send_lag;
     struct hist *row_others[LOAD_STATUS_CLASSES]; /* NULL until needed */
     uint64_t row_begin_ns;                        /* from the start */
-    double service_mean_ns;                       /* of the last row that had answers */
+    uint64_t end_ns; /* from the start: nothing is due from here on; UINT64_MAX: the schedule's */
+    double service_mean_ns; /* of the last row that had answers */
 
     struct step_sum *steps; /* those that may still change; place as in a block */
     unsigned step_room;
@@ -90,6 +91,9 @@ struct load_second *series_second(struct series *s, uint64_t end_ns, double clie
 
 /* Begins the next row. */
 void series_next(struct series *s);
+
+/* Nothing is due from `end_ns` from the start on, whatever the schedule says. */
+void series_cut(struct series *s, uint64_t end_ns);
 
 /* Whether the target has not kept up for three rows in a row. */
 bool series_is_over(const struct series *s);

@@ -90,6 +90,8 @@ void user_init(struct user *u, struct generator *g, struct flight *flights)
 void user_connect(struct user *u)
 {
     struct generator *g = u->generator;
+    g->wanted_count += !u->was_wanted;
+    u->was_wanted = true;
     u->was_useful = false;
     u->address = g->address;
     /* the turn's time may be long past when thousands connect in it */

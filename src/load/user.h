@@ -42,6 +42,7 @@ struct user {
     bool is_open;
     unsigned address; /* the plan's, that was tried last */
     unsigned tries;   /* of addresses, before the start */
+    bool was_wanted;  /* its connection was asked for */
     bool was_opened;  /* at least once */
     bool was_tried;   /* it was open once, or every address failed */
     bool was_useful;  /* an answer came since the connection was opened */

@@ -48,9 +48,9 @@ static void judge_connections(const struct verdict_facts *v, struct load_result 
                "local ports ran out %llu times: widen "
                "net.ipv4.ip_local_port_range or keep connections alive",
                (unsigned long long)v->port_failures);
-    if (v->opened < v->connections)
+    if (v->opened < v->wanted)
         reason(r, LOAD_INVALID, "only %u of %u connections were ever open%s%s", v->opened,
-               v->connections, v->connect_errno ? ": " : "",
+               v->wanted, v->connect_errno ? ": " : "",
                v->connect_errno ? strerror(v->connect_errno) : "");
 }
 

@@ -10,7 +10,7 @@ struct verdict_facts {
     uint32_t threads, connections;
 
     /* connections */
-    uint32_t opened;              /* at least once */
+    uint32_t wanted, opened;      /* that were asked for, and of these open at least once */
     uint64_t connect_failures;    /* attempts, whole run */
     int connect_errno;            /* of the last one, 0: none */
     uint64_t descriptor_failures; /* attempts that failed for want of a descriptor */

@@ -56,7 +56,7 @@ static json_t *side_json(const struct compare_side *side)
     for (unsigned i = 0; i < COMPARE_METRIC_COUNT; i++)
         put(metrics, compare_metrics[i].name, figure_json(&side->figures[i]));
     put(to, "name", json_string(side->name));
-    put(to, "set", json_string(side->set));
+    put(to, "set", words(side->set));
     put(to, "target", json_string(side->target));
     put(to, "runs", json_integer(side->runs));
     put(to, "invalid_runs", json_integer(side->invalid_runs));

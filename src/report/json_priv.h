@@ -6,8 +6,12 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
 
 static inline json_t *number(double value)
 {
@@ -28,6 +32,20 @@ static inline json_t *count_or_null(double value)
 static inline json_t *microseconds(uint64_t ns)
 {
     return json_real((double)ns / 1000);
+}
+
+/* Paths and what users and other programs wrote need not be UTF-8, which alone can stand in JSON as it
+ * is; else bytes beyond ASCII become \xNN. NULL becomes null. */
+static inline json_t *words(const char *text)
+{
+    json_t *value = text ? json_string(text) : json_null();
+    if (value)
+        return value;
+    size_t room = 4 * strlen(text) + 8;
+    char *escaped = mem_need(room, 1);
+    value = json_string(log_escape(span_of(text), escaped, room));
+    free(escaped);
+    return value;
 }
 
 static inline void put(json_t *object, const char *key, json_t *value)

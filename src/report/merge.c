@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "report/differences.h"
 #include "report/merge_priv.h"
@@ -36,6 +37,16 @@ static bool read_started(struct merge_part *part, struct fail *f)
            read_fail(&part->root, "started", f, "expected a time as 2026-11-20T17:00:00Z");
 }
 
+/* What merge_json() takes over as it stands. */
+static bool has_what_is_kept(const struct merge_part *part, struct fail *f)
+{
+    struct read_node unused;
+    double availability;
+    return read_array(&part->root, "command", &unused, f) &&
+           read_object(&part->root, "environment", &unused, f) &&
+           read_number(&part->target, "availability", &availability, f);
+}
+
 static bool part_open(const char *path, struct merge_part *part, uint32_t *count, struct fail *f)
 {
     struct read_node targets;
@@ -60,7 +71,7 @@ static bool part_open(const char *path, struct merge_part *part, uint32_t *count
     if (json_array_size(targets.value) != 1)
         return read_fail(&targets, NULL, f, "expected one target, found %zu",
                          json_array_size(targets.value));
-    return read_item(&targets, 0, &part->target, f);
+    return read_item(&targets, 0, &part->target, f) && has_what_is_kept(part, f);
 }
 
 /* --- held against each other --- */
@@ -73,7 +84,7 @@ static bool part_agrees(const struct merge_part *first, const struct merge_part 
     const char *a_id, *b_id;
     if (!read_object(&first->shard, "agrees_on", &a, f) ||
         !read_object(&part->shard, "agrees_on", &b, f) ||
-        !read_text(&first->shard, "id", &a_id, f) || !read_text(&part->shard, "id", &b_id, f))
+        !read_line(&first->shard, "id", &a_id, f) || !read_line(&part->shard, "id", &b_id, f))
         return false;
     differences_add(&differences, "", a.value, first->root.file, b.value, part->root.file);
     if (!differences.len && strcmp(a_id, b_id) != 0)
@@ -162,8 +173,8 @@ static bool read_common(const struct merge_part *part, struct load_result *to, s
     const char *url, *method, *arrivals = "";
     uint64_t seed, pipeline;
     double timeout_s;
-    if (!read_text(t, "url", &url, f) || !read_text(t, "method", &method, f) ||
-        !read_text(t, "model", &to->model, f) || !read_count(t, "seed", &seed, f) ||
+    if (!read_line(t, "url", &url, f) || !read_line(t, "method", &method, f) ||
+        !read_line(t, "model", &to->model, f) || !read_count(t, "seed", &seed, f) ||
         !read_count(t, "pipeline", &pipeline, f) || !read_number(t, "timeout_s", &timeout_s, f) ||
         !read_bool(t, "keepalive", &to->is_kept_alive, f) || !read_ramp(t, &to->clients, f) ||
         (read_has(t, "arrivals") && !read_text(t, "arrivals", &arrivals, f)))
@@ -248,7 +259,8 @@ static bool sharpen(const struct read_node *target, const char *key, struct hist
         h->min = min_ns;
     if (min_ns <= max_ns && hist_bucket(max_ns) == hist_bucket(h->max))
         h->max = max_ns;
-    h->sum = mean_us * 1000 * (double)number;
+    if (mean_us >= min_us && mean_us <= max_us)
+        h->sum = mean_us * 1000 * (double)number;
     return true;
 }
 
@@ -327,18 +339,21 @@ static bool add_row(const struct read_node *row, struct load_second *to, bool *h
                     struct fail *f)
 {
     struct load_counts c;
-    double length_s;
-    if (!read_counts(row, true, &c, f) || !read_number(row, "length_s", &length_s, f))
+    double length_s, cpu_pct;
+    if (!read_counts(row, true, &c, f) || !read_number(row, "length_s", &length_s, f) ||
+        !read_number(row, "client_cpu_pct", &cpu_pct, f))
         return false;
+    if (length_s <= 0)
+        return read_fail(row, "length_s", f, "expected more than 0 s");
     load_counts_add(&to->counts, &c);
     to->length_s = fmax(to->length_s, length_s);
+    to->client_cpu_pct += cpu_pct;
     return raise_ns(row, "p50_us", &to->p50_ns, f) && raise_ns(row, "p90_us", &to->p90_ns, f) &&
            raise_ns(row, "p99_us", &to->p99_ns, f) && raise_ns(row, "p999_us", &to->p999_ns, f) &&
            raise_ns(row, "max_us", &to->max_ns, f) &&
            raise_ns(row, "send_lag_p99_us", &to->send_lag_p99_ns, f) &&
            add_number(row, "target_rps", &to->target_rps, f) &&
            add_number(row, "equivalent_rps", &to->equivalent_rps, f) &&
-           add_number(row, "client_cpu_pct", &to->client_cpu_pct, f) &&
            add_small(row, "in_flight", &to->in_flight, f) &&
            add_small(row, "backlog", &to->backlog, f) &&
            add_small(row, "connections", &to->connections_open, f) &&
@@ -496,8 +511,12 @@ static bool add_verdict(const struct merge_part *part, enum load_verdict wanted,
     if (its != wanted)
         return true;
     json_array_foreach(reasons.value, i, reason)
+    {
+        char shown[256];
+        const char *text = json_string_value(reason);
         add_reason(to, its, "shard %u: %s", part->index,
-                   json_is_string(reason) ? json_string_value(reason) : "?");
+                   log_escape(span_of(text ? text : "?"), shown, sizeof shown));
+    }
     if (its > to->verdict)
         to->verdict = its;
     return true;

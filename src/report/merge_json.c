@@ -9,11 +9,6 @@
 
 /* --- of one shard --- */
 
-static json_t *text_or_null(const char *text)
-{
-    return text ? json_string(text) : json_null();
-}
-
 static json_t *hash_json(uint64_t hash)
 {
     return json_sprintf("%016llx", (unsigned long long)hash);
@@ -36,14 +31,14 @@ static json_t *agrees_on_json(const struct load_result *r)
     const struct load_shard *s = &r->shard;
     json_t *to = json_object();
     put(to, "count", json_integer(s->shard.count));
-    put(to, "url", json_string(r->url));
+    put(to, "url", words(r->url));
     put(to, "method", json_string(r->method));
     put(to, "requests_hash", hash_json(s->request_hash));
     put(to, "model", json_string(r->model));
     put(to, "arrivals", json_integer(r->arrivals));
     put(to, "seed", json_integer(r->seed));
     put(to, "rate", number(s->rate));
-    put(to, "schedule", text_or_null(s->schedule));
+    put(to, "schedule", words(s->schedule));
     put(to, "duration_s",
         s->window_ns == UINT64_MAX ? json_null() : json_real((double)s->window_ns / NS_PER_S));
     put(to, "requests", count(s->requests));
@@ -51,8 +46,8 @@ static json_t *agrees_on_json(const struct load_result *r)
     put(to, "timeout_s", json_real((double)r->timeout_ns / NS_PER_S));
     put(to, "keepalive", json_boolean(r->is_kept_alive));
     put(to, "pipeline", json_integer(r->pipeline));
-    put(to, "expect", text_or_null(s->expect));
-    put(to, "expect_status", text_or_null(s->expect_status));
+    put(to, "expect", words(s->expect));
+    put(to, "expect_status", words(s->expect_status));
     return to;
 }
 
@@ -72,7 +67,7 @@ static json_t *clock_json(const struct load_shard *s)
     put(to, "synchronised", q->is_known ? json_boolean(q->is_synchronised) : json_null());
     put(to, "error_us", q->is_known ? json_integer(q->error_us) : json_null());
     put(to, "error_max_us", q->is_known ? json_integer(q->error_max_us) : json_null());
-    put(to, "reference", text_or_null(s->reference));
+    put(to, "reference", words(s->reference));
     put(to, "reference_ahead_us", offset_json(s));
     return to;
 }
@@ -98,6 +93,13 @@ json_t *merge_shard_json(const struct load_result *r)
 
 /* --- of all --- */
 
+/* What `from` does not say is null. */
+static void put_copy(json_t *to, const char *key, const json_t *from)
+{
+    json_t *value = json_object_get(from, key);
+    put(to, key, value ? json_incref(value) : json_null());
+}
+
 /* What a shard says of itself, histograms and series left out: they are in the sums. */
 static json_t *part_json(const struct merge_part *part)
 {
@@ -108,12 +110,11 @@ static json_t *part_json(const struct merge_part *part)
                                           "environment", "client",      "shard"};
     json_t *to = json_object();
     put(to, "index", json_integer(part->index));
-    put(to, "file", json_string(part->root.file));
+    put(to, "file", words(part->root.file));
     for (unsigned i = 0; i < sizeof of_root / sizeof *of_root; i++)
-        CHECK(json_object_set(to, of_root[i], json_object_get(part->root.value, of_root[i])) == 0);
+        put_copy(to, of_root[i], part->root.value);
     for (unsigned i = 0; i < sizeof of_target / sizeof *of_target; i++)
-        CHECK(json_object_set(to, of_target[i],
-                              json_object_get(part->target.value, of_target[i])) == 0);
+        put_copy(to, of_target[i], part->target.value);
     return to;
 }
 
@@ -148,8 +149,7 @@ json_t *merge_json(const struct merge *m, int argc, char **argv)
     json_array_foreach(json_object_get(whole, "series"), i, row)
         put(row, "percentiles_from",
             json_string(m->is_row_of_buckets[i] ? "latency_buckets" : "max of shards"));
-    CHECK(json_object_set(to, "environment",
-                          json_object_get(m->parts[0].root.value, "environment")) == 0);
+    put_copy(to, "environment", m->parts[0].root.value);
     put(to, "shards", shards_json(m));
     return to;
 }

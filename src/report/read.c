@@ -116,6 +116,22 @@ bool read_text(const struct read_node *in, const char *key, const char **out, st
     return *out || fail_kind(in, key, "a text", f);
 }
 
+/* Those of ASCII, and the others in UTF-8, which is what the text is. */
+static bool has_control(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+            return true;
+    return false;
+}
+
+bool read_line(const struct read_node *in, const char *key, const char **out, struct fail *f)
+{
+    return read_text(in, key, out, f) &&
+           (!has_control(*out) ||
+            read_fail(in, key, f, "expected a text without control characters"));
+}
+
 bool read_bool(const struct read_node *in, const char *key, bool *out, struct fail *f)
 {
     const json_t *value = json_object_get(in->value, key);
@@ -135,7 +151,10 @@ bool read_number(const struct read_node *in, const char *key, double *out, struc
 {
     const json_t *value = json_object_get(in->value, key);
     *out = json_number_value(value);
-    return json_is_number(value) || fail_kind(in, key, "a number", f);
+    if (!json_is_number(value))
+        return fail_kind(in, key, "a number", f);
+    return fabs(*out) <= READ_NUMBER_MAX ||
+           read_fail(in, key, f, "expected a number that was measured, found %g", *out);
 }
 
 bool read_number_or_nan(const struct read_node *in, const char *key, double *out, struct fail *f)

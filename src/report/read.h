@@ -27,7 +27,8 @@ bool read_open(const char *path, struct read_node *root, struct fail *f) MUST_US
 void read_close(struct read_node *root);
 
 /* What stands in `in` under `key`. Each fails with EXIT_USAGE if it is not there or not of its kind;
- * texts belong to the document. */
+ * texts belong to the document. No number is beyond READ_NUMBER_MAX, so that sums stay finite. */
+#define READ_NUMBER_MAX 1e18
 bool read_object(const struct read_node *in, const char *key, struct read_node *out,
                  struct fail *f) MUST_USE;
 bool read_array(const struct read_node *in, const char *key, struct read_node *out,
@@ -42,6 +43,10 @@ bool read_number(const struct read_node *in, const char *key, double *out, struc
 /* The same where null, or nothing at all, stands for what does not apply or is not known: NAN. */
 bool read_number_or_nan(const struct read_node *in, const char *key, double *out,
                         struct fail *f) MUST_USE;
+
+/* A text that may be shown on a terminal as it is: without control characters. */
+bool read_line(const struct read_node *in, const char *key, const char **out,
+               struct fail *f) MUST_USE;
 
 /* Element i, an object, of an array that read_array() gave; i below json_array_size(). */
 bool read_item(const struct read_node *array, size_t i, struct read_node *out,

@@ -13,7 +13,7 @@ static json_t *interval_json(struct interval i)
 
 static json_t *text_or_null(const char *text)
 {
-    return *text ? json_string(text) : json_null();
+    return words(*text ? text : NULL);
 }
 
 static void append(json_t *array, json_t *value)
@@ -26,7 +26,7 @@ static json_t *contestant_json(const struct reproduction_contestant *c)
     json_t *to = json_object(), *values = json_array();
     for (unsigned i = 0; i < c->count; i++)
         append(values, json_real(c->values[i]));
-    put(to, "name", json_string(c->name));
+    put(to, "name", words(c->name));
     put(to, "published", number(c->published));
     put(to, "median", number(c->median));
     put(to, "interval", interval_json(c->interval));
@@ -46,7 +46,7 @@ static json_t *row_json(const struct reproduction_row *row)
     json_t *to = json_object(), *contestants = json_array();
     for (unsigned i = 0; i < row->contestant_count; i++)
         append(contestants, contestant_json(&row->contestants[i]));
-    put(to, "scenario", json_string(row->name));
+    put(to, "scenario", words(row->name));
     put(to, "metric", json_string(row->metric->name));
     put(to, "unit", json_string(units[row->metric->unit]));
     put(to, "published", text_or_null(row->published));
@@ -67,10 +67,8 @@ static json_t *whole_json(const struct reproduction *r)
     char started[CLOCK_TEXT_BYTES];
     json_t *to = json_object(), *rows = json_array(), *command = json_array();
     clock_text(r->started_us, started);
-    for (int i = 0; i < r->argc; i++) {
-        json_t *word = json_string(r->argv[i]);
-        append(command, word ? word : json_string("?")); /* what is not UTF-8 */
-    }
+    for (int i = 0; i < r->argc; i++)
+        append(command, words(r->argv[i]));
     for (unsigned i = 0; i < r->row_count; i++)
         append(rows, row_json(&r->rows[i]));
     put(to, "schema", json_string("iubench-reproduction/1"));

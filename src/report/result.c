@@ -152,7 +152,7 @@ static json_t *verdict_json(const struct load_result *r)
 {
     json_t *reasons = json_array();
     for (unsigned i = 0; i < r->reason_count; i++)
-        CHECK(json_array_append_new(reasons, json_string(r->reasons[i])) == 0);
+        CHECK(json_array_append_new(reasons, words(r->reasons[i])) == 0);
     return json_pack("{s:s, s:o}", "status", verdict_names[r->verdict], "reasons", reasons);
 }
 
@@ -197,7 +197,7 @@ static json_t *probe_json(const struct find_max_probe *p)
     put(to, "availability", json_real(p->availability));
     put(to, "p50_us", microseconds(p->p50_ns));
     put(to, "p99_us", microseconds(p->p99_ns));
-    put(to, "broke", p->is_held ? json_null() : json_string(p->broke));
+    put(to, "broke", words(p->is_held ? NULL : p->broke));
     return to;
 }
 
@@ -222,7 +222,7 @@ static json_t *find_max_json(const struct find_max *m)
     put(to, "confirmations", json_integer(m->rate > 0 ? SEARCH_CONFIRMATIONS : 0));
     put(to, "client_was_limit", json_boolean(m->search.is_capped));
     put(to, "broke_at_rps", m->broke ? json_real(m->broke->rate) : json_null());
-    put(to, "broke_first", m->broke ? json_string(m->broke->broke) : json_null());
+    put(to, "broke_first", words(m->broke ? m->broke->broke : NULL));
     put(to, "probes", probes);
     return to;
 }
@@ -231,10 +231,10 @@ json_t *result_known_json(const struct result_target *t)
 {
     const struct load_result *r = t->load;
     json_t *to = json_object();
-    put(to, "name", json_string(t->name));
+    put(to, "name", words(t->name));
     put(to, "repeat", t->repeat ? json_integer(t->repeat) : json_null());
-    put(to, "url", json_string(r->url));
-    put(to, "method", json_string(r->method));
+    put(to, "url", words(r->url));
+    put(to, "method", words(r->method));
     put(to, "model", json_string(r->model));
     put(to, "arrivals",
         r->is_open ? json_string(r->arrivals == LOAD_POISSON ? "poisson" : "uniform")
@@ -305,21 +305,14 @@ static json_t *target_json(const struct result_target *t)
 
 static json_t *command_json(const struct result *r)
 {
-    json_t *words = json_array();
+    json_t *to = json_array();
     for (int i = 0; i < r->argc; i++) {
         struct text shown = {0};
         secret_mask(r->argv[i], &shown);
-        json_t *word = json_string(text_span(&shown).data);
-        /* a word that is not UTF-8 cannot stand in JSON as it is */
-        CHECK(json_array_append_new(words, word ? word : json_string("?")) == 0);
+        CHECK(json_array_append_new(to, words(text_span(&shown).data)) == 0);
         text_free(&shown);
     }
-    return words;
-}
-
-static json_t *text_or_null(const char *text)
-{
-    return text ? json_string(text) : json_null();
+    return to;
 }
 
 static json_t *figures_json(const struct result *r)
@@ -327,9 +320,9 @@ static json_t *figures_json(const struct result *r)
     json_t *to = json_array();
     for (unsigned i = 0; i < r->figure_count; i++) {
         const struct result_figure *figure = &r->figures[i];
-        CHECK(json_array_append_new(to, json_pack("{s:s, s:s, s:f}", "contestant",
-                                                  figure->contestant, "metric", figure->metric,
-                                                  "value", figure->value)) == 0);
+        CHECK(json_array_append_new(to, json_pack("{s:o, s:s, s:f}", "contestant",
+                                                  words(figure->contestant), "metric",
+                                                  figure->metric, "value", figure->value)) == 0);
     }
     return to;
 }
@@ -338,13 +331,13 @@ static json_t *scenario_json(const struct result *r)
 {
     const struct load_result *first = r->target_count ? r->targets[0].load : NULL;
     json_t *to = json_object();
-    put(to, "name", json_string(r->scenario));
+    put(to, "name", words(r->scenario));
     put(to, "load_model", first ? json_string(first->is_open ? "open" : "closed") : json_null());
-    put(to, "published", text_or_null(r->published));
+    put(to, "published", words(r->published));
     put(to, "figures", figures_json(r));
-    put(to, "services", text_or_null(r->services));
-    put(to, "store", text_or_null(r->store));
-    put(to, "cache", text_or_null(r->cache));
+    put(to, "services", words(r->services));
+    put(to, "store", words(r->store));
+    put(to, "cache", words(r->cache));
     put(to, "pg_batch", r->pg_batch ? json_integer(r->pg_batch) : json_null());
     return to;
 }
@@ -383,10 +376,12 @@ static json_t *overall_verdict(const struct result *r)
         if (l->verdict > worst)
             worst = l->verdict;
         for (unsigned j = 0; j < l->reason_count; j++) {
-            json_t *reason = r->target_count > 1
-                                 ? json_sprintf("%s: %s", r->targets[i].name, l->reasons[j])
-                                 : json_string(l->reasons[j]);
-            CHECK(json_array_append_new(reasons, reason) == 0);
+            struct text reason = {0};
+            if (r->target_count > 1)
+                text_addf(&reason, "%s: ", r->targets[i].name);
+            text_addf(&reason, "%s", l->reasons[j]);
+            CHECK(json_array_append_new(reasons, words(reason.data)) == 0);
+            text_free(&reason);
         }
     }
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
@@ -413,10 +408,10 @@ static json_t *races_json(const struct result_races *r)
     for (unsigned i = 0; i < r->failure_count; i++) {
         const struct result_failure *one = &r->failures[i];
         json_t *failure = json_object();
-        put(failure, "name", json_string(one->name));
+        put(failure, "name", words(one->name));
         put(failure, "repeat", one->repeat ? json_integer(one->repeat) : json_null());
         put(failure, "skipped", json_boolean(one->is_skipped));
-        put(failure, "reason", json_string(one->reason));
+        put(failure, "reason", words(one->reason));
         CHECK(json_array_append_new(failures, failure) == 0);
     }
     put(to, "repeats", json_integer(r->repeats));
@@ -435,8 +430,8 @@ json_t *result_head_json(const struct result *r)
     put(environment, "pinning",
         r->pinning ? json_pack("{s:s}", "cores", r->pinning) : json_object());
     json_t *versions = json_object_get(environment, "versions");
-    put(versions, "postgres", text_or_null(r->pg_version));
-    put(versions, "memcached", text_or_null(r->memcached_version));
+    put(versions, "postgres", words(r->pg_version));
+    put(versions, "memcached", words(r->memcached_version));
     put(to, "schema", json_string("iubench-result/1"));
     put(to, "iubench", json_string(IUBENCH_VERSION));
     put(to, "started", json_string(started));
@@ -490,13 +485,4 @@ bool result_save(json_t *document, const char *path, struct fail *f)
 bool result_write(const struct result *r, const char *path, struct fail *f)
 {
     return result_save(result_json(r), path, f);
-}
-
-bool result_dump(const struct result *r, FILE *to, struct fail *f)
-{
-    json_t *document = result_json(r);
-    bool is_good = dump(to, document);
-    json_decref(document);
-    return is_good ||
-           fail_set(f, EXIT_FAILED, "the result could not be written: %s", strerror(errno));
 }

@@ -114,9 +114,8 @@ char *result_text(json_t *document);
 /* Writes a document to `path`, as file_write(), or to standard output (NULL), and releases it. */
 bool result_save(json_t *document, const char *path, struct fail *f) MUST_USE;
 
-/* Writes the document to `path`, as file_write(); to a stream that is open. */
+/* The same of the result's document. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
-bool result_dump(const struct result *r, FILE *to, struct fail *f) MUST_USE;
 
 /* The summary for a person: the first line is the one that matters; fits one screen. `color` when
  * the stream is a terminal and NO_COLOR is unset. */

@@ -72,14 +72,17 @@ static bool write_csv(FILE *to, const void *arg)
 
 bool series_write_csv(const struct load_result *r, const char *path, struct fail *f)
 {
-    return file_write(path, write_csv, r, f);
+    if (path)
+        return file_write(path, write_csv, r, f);
+    return write_csv(stdout, r) ||
+           fail_set(f, EXIT_FAILED, "the series could not be written: %s", strerror(errno));
 }
 
 /* --- interval log --- */
 
 bool hdr_log_open(struct hdr_log *l, const char *path, struct fail *f)
 {
-    *l = (struct hdr_log){.path = path, .to = fopen(path, "we")};
+    *l = (struct hdr_log){.path = path, .to = path ? fopen(path, "we") : stdout};
     return l->to ||
            fail_set(f, EXIT_USAGE, "--hdr %s cannot be written: %s", path, strerror(errno));
 }
@@ -125,9 +128,9 @@ bool hdr_log_close(struct hdr_log *l, struct fail *f)
     if (!l->to)
         return true;
     bool is_bad = ferror(l->to);
-    if (fclose(l->to) != 0)
+    if ((l->path ? fclose(l->to) : fflush(l->to)) != 0)
         is_bad = true;
     l->to = NULL;
-    return !is_bad ||
-           fail_set(f, EXIT_FAILED, "%s could not be written: %s", l->path, strerror(errno));
+    return !is_bad || fail_set(f, EXIT_FAILED, "%s could not be written: %s",
+                               l->path ? l->path : "the interval log", strerror(errno));
 }

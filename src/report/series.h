@@ -10,7 +10,7 @@
 
 /* The rows of the result's "series", errors as columns of their own, figures of parties and host as
  * target_cpu_pct or host_mhz; lists and figures by core are left out; what is null there is empty
- * here. */
+ * here. `path` as for file_write(), NULL: standard output. */
 bool series_write_csv(const struct load_result *r, const char *path, struct fail *f) MUST_USE;
 
 /* An interval log, version 1.3: two lines a second, tagged latency and service_time; stamps are
@@ -18,7 +18,7 @@ bool series_write_csv(const struct load_result *r, const char *path, struct fail
  * reference writer has it. */
 struct hdr_log {
     FILE *to;
-    const char *path;
+    const char *path; /* NULL: standard output */
     bool has_head;
 };
 

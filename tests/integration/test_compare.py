@@ -3,6 +3,7 @@ numbers are set by the test."""
 
 import copy
 import json
+import os
 import random
 import re
 import subprocess
@@ -68,6 +69,17 @@ def change(document, metric, pair=0):
 def noisy(name, count, rps, seed):
     rng = random.Random(seed)
     return [(name, {"rps": rps * rng.gauss(1, 0.01)}) for _ in range(count)]
+
+
+# --- files ---
+
+def test_file_name_that_is_no_text(made, tmp_path):
+    """A name need not be UTF-8, which JSON must be."""
+    made("a.json", ("t", {"rps": 1}))
+    path = tmp_path / os.fsdecode(b"\xff.json")
+    os.rename(made("b.json", ("t", {"rps": 2})), path)
+    document = run(tmp_path / "a.json", path)[1]
+    assert document["sides"][1]["set"] == f"{tmp_path}/\\xff.json"
 
 
 # --- claims ---

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from iubench import Process
 from test_load import IUBENCH, OK, answer, load, read, serve, silence  # noqa: F401
 
 WORDS = ["--probe-time", "300ms", "-d", "600ms", "-c", "32", "-T", "300ms"]
@@ -65,6 +66,16 @@ def test_nothing_holds(serve, load):
     assert result["exit"] == 3
     assert result["find_max"]["max_rps"] == 0 and result["find_max"]["interval_rps"] is None
     assert result["output"].startswith("no rate was found")
+
+
+def test_percentile_that_rests_on_too_few(load):
+    """A p99.9 asked for needs ten thousand requests in the run that confirms it."""
+    target = Process("serve", "--mode", "static", "--listen", "127.0.0.1:0")
+    result = load("--find-max", "p999<5s,rps<2k", "--find-start", "1500", "--probe-time", "200ms", "-d", "1s",
+                  target.url + "/json", timeout=90)
+    target.stop()
+    assert 1000 < result["latency_us"]["count"] < 9000
+    assert any("needs 10000" in reason for reason in result["verdict"]["reasons"])
 
 
 def test_interrupted(serve, tmp_path):

@@ -112,8 +112,9 @@ def check_sums(target):
         assert target["latency_us"] == target["service_time_us"]
     due = ended + requests["unsent"]
     assert target["availability"] == pytest.approx(requests["ok"] / due if due else 1)
-    for key in ("ok", "timeouts", "unsent"):
-        assert sum(row[key] for row in target["series"]) == requests[key]
+    for key in ("scheduled", "unsent", "sent", "ok", "timeouts"):
+        if requests[key] is not None:
+            assert sum(row[key] for row in target["series"]) == requests[key]
     if target["held_rps"] is None and target["duration_s"]:
         assert target["rps"] == pytest.approx(requests["ok"] / target["duration_s"])
         answered = ended - sum(requests["errors"][k]
@@ -346,6 +347,16 @@ def test_closed_loop_rate_is_honest(serve, load):
     assert result["rps"] == pytest.approx(50, rel=0.05)
 
 
+def test_client_is_judged_while_it_works(serve, load):
+    """One connection that never gets an answer keeps the run for seconds in which the client does
+    nothing: they say nothing of how busy it was."""
+    async def behave(server, number, reader, writer):
+        return await (silence if number == 1 else answer)(server, number, reader, writer)
+    result = load("-d", "1s", "-c", "8", serve(behave).url)
+    assert result["requests"]["timeouts"] == 1 and len(result["series"]) > 3
+    assert result["whole"]["client"]["cpu_pct"] > 0.6 * result["series"][0]["client_cpu_pct"]
+
+
 @pytest.mark.timing
 def test_ramp(serve, load):
     """A ramp quotes its last held step and says which that was."""
@@ -354,6 +365,20 @@ def test_ramp(serve, load):
     assert result["held_rps"] == 300 and result["rps"] == pytest.approx(300, rel=0.02)
     assert result["latency_us"]["count"] == 300
     assert [row["target_rps"] for row in result["series"][:3]] == [100, 200, 300]
+
+
+def test_pause_is_no_step_that_was_held(serve, load):
+    """Of two stages that fail nothing is quoted, though the request that is due as the pause between
+    them begins is answered."""
+    async def behave(server, number, reader, writer):
+        if number == 71:
+            writer.write(OK)
+        else:
+            writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    result = load("--stages", "700ms:100,300ms:0,300ms:20", "-c", "8", serve(behave).url)
+    assert result["requests"]["ok"] == 1
+    assert result["held_rps"] == 0 and result["latency_us"]["count"] == 76
+    assert any("held no step" in reason for reason in result["verdict"]["reasons"])
 
 
 @pytest.mark.timing
@@ -393,6 +418,55 @@ def test_signal_gives_what_there_is(serve, tmp_path, number, code, words):
     assert result["requests"]["ok"] > 50 and result["requests"]["unfinished"] <= 4
     assert result["duration_s"] < 3
     assert "interrupted" in output
+
+
+def test_signal_while_the_last_answers_are_awaited(serve, tmp_path):
+    """A climb that has ended by itself ends at once: who waits longer is not asked."""
+    path = tmp_path / "result.json"
+    child = subprocess.Popen([IUBENCH, "load", "-c", "4", "-T", "20s", "--json", path, "--rps-ramp", "--",
+                              serve(silence).url], stdout=subprocess.PIPE, text=True)
+    time.sleep(4.5)  # it gave up after 3
+    child.send_signal(signal.SIGINT)
+    output, _ = child.communicate(timeout=15)
+    result = read(path, child.returncode, output)
+    assert child.returncode == 130 and result["requests"]["unfinished"] == 4
+    assert result["series"][-1]["target_rps"] == 0
+
+
+# --- connections that cannot be had ---
+
+APART = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
+
+
+@pytest.fixture
+def apart():
+    """Words before a program that give it a network of its own, without any address."""
+    done = subprocess.run([*APART, "true"], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("no user may have a network of its own here")
+    return APART
+
+
+def test_address_of_a_kind_that_is_not_here(apart):
+    """Where there is no IPv6 the error number is that of ports that have run out; none have."""
+    done = subprocess.run([*apart, IUBENCH, "load", "-d", "300ms", "-c", "4", "http://[::1]:9/"], timeout=30,
+                          capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "only 0 of 4 connections were ever open" in done.stdout
+    assert "ports ran out" not in done.stdout
+
+
+def test_ports_run_out(apart):
+    """Ten local ports, and two loads that want eight each."""
+    shell = ("ip link set lo up && echo 40000 40009 >/proc/sys/net/ipv4/ip_local_port_range || exit 77; "
+             "$0 serve --mode static --listen 127.0.0.1:8080 & server=$!; "
+             "until $0 load -n 1 http://127.0.0.1:8080/json; do sleep 0.1; done; "
+             "$0 load -d 4s -c 8 -r 10 http://127.0.0.1:8080/json & first=$!; "
+             "sleep 1; $0 load -d 300ms -c 8 http://127.0.0.1:8080/json; wait $first; kill $server; wait")
+    done = subprocess.run([*apart, "sh", "-c", shell, IUBENCH], timeout=30, capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("the range of ports cannot be set here")
+    assert "local ports ran out" in done.stdout, done.stdout + done.stderr
 
 
 # --- bad input ---

@@ -100,6 +100,15 @@ def test_uniform_think_time(serve, load):
     assert result["requests"]["ok"] == pytest.approx(320 + 640, rel=0.12)
 
 
+def test_who_thinks_until_the_end(serve, load):
+    """A client that joins the last stage and thinks for longer than it lasts has no connection, and
+    should have none."""
+    server = serve(answer)
+    result = load("--clients-ramp", "1x3/300ms,think=500ms,think-is=fixed", server.url)
+    assert server.connections < 3 and result["requests"]["ok"] > 0
+    assert not [r for r in result["verdict"]["reasons"] if "ever open" in r]
+
+
 def test_preset_is_compressed(serve, load):
     """published-test1 with its 100 ms time-out; -d takes all stages into that time; a silent target
     has no stage that was held."""

@@ -2,7 +2,9 @@
 CSV, and the interval log, which HdrHistogram's own reader must read to the same figures."""
 
 import csv
+import io
 import json
+import os
 import subprocess
 
 import pytest
@@ -82,6 +84,72 @@ def test_files_that_cannot_be_written(serve, option):
                           capture_output=True, text=True)
     assert done.returncode == 2 and option in done.stderr
     assert server.connections == 0
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--hdr"])
+def test_folder_is_no_file(serve, tmp_path, option):
+    """Said before the load, as all that cannot be written."""
+    server = serve(answer)
+    done = subprocess.run([IUBENCH, "load", option, tmp_path, server.url], timeout=30,
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and f'{option} "{tmp_path}" cannot be written' in done.stderr
+    assert server.connections == 0
+
+
+def test_devices_are_written_to_by_anyone(serve):
+    """Whoever may not put files into /dev may still write to what is there."""
+    other = {"user": 65534} if os.geteuid() == 0 else {}
+    try:
+        done = subprocess.run([IUBENCH, "load", "-n", "5", "-c", "1", "--json", "/dev/null", "--csv", "/dev/null",
+                               serve(answer).url], timeout=30, capture_output=True, text=True, **other)
+    except PermissionError:
+        pytest.skip("the program is where others may not go")
+    assert done.returncode == 0, done.stderr
+
+
+def test_link_stays_one(serve, load, tmp_path):
+    """What is written goes where a link leads, as it does for /dev/stdout."""
+    (tmp_path / "there").write_text("old")
+    for link, to in (("series.csv", "there"), ("new.csv", "not yet there")):
+        os.symlink(to, tmp_path / link)
+        load("-n", "5", "-c", "1", "--csv", tmp_path / link, serve(answer).url)
+        assert os.readlink(tmp_path / link) == to
+        assert (tmp_path / to).read_text().startswith("t,length_s,")
+
+
+def test_standard_output_is_for_one(serve):
+    """A file that goes there is alone there; two cannot."""
+    server = serve(answer)
+    words = [IUBENCH, "load", "-q", "-n", "5", "-c", "1", server.url]
+    done = subprocess.run([*words, "--csv", "-"], timeout=30, capture_output=True, text=True)
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert done.returncode == 0 and sum(int(row["ok"]) for row in rows) == 5
+    assert "5 sent, 5 ok" in done.stderr
+    for one, other in (("--json", "--csv"), ("--csv", "--hdr"), ("--json", "--hdr")):
+        done = subprocess.run([*words, one, "-", other, "-"], timeout=30, capture_output=True, text=True)
+        assert done.returncode == 2 and "one can go to the standard output" in done.stderr
+    assert server.requests == 5
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--hdr"])
+def test_standard_output_is_added_to(serve, tmp_path, option):
+    """A shell's >> keeps what there was."""
+    path = tmp_path / "all"
+    path.write_text("before\n")
+    with open(path, "a", encoding="utf-8") as file:
+        subprocess.run([IUBENCH, "load", "-q", "-n", "5", "-c", "1", option, "-", serve(answer).url], timeout=30,
+                       stdout=file, check=True)
+    assert path.read_text().startswith("before\n") and len(path.read_text()) > 100
+
+
+def test_path_that_is_no_text(tmp_path):
+    """A path need not be UTF-8, which JSON must be: what is not stands there as \\xNN."""
+    url = f"unix:{tmp_path}/a" + os.fsdecode(b"\xff.sock:/x")
+    done = subprocess.run([IUBENCH, "load", "-q", "-n", "1", "-c", "1", "--json", "-", url], timeout=30,
+                          capture_output=True, check=False)
+    result = json.loads(done.stdout)
+    assert done.returncode == 1 and result["targets"][0]["requests"]["errors"]["connect"] == 1
+    assert result["targets"][0]["url"] == result["command"][-1] == f"unix:{tmp_path}/a\\xff.sock:/x"
 
 
 # --- --hdr ---

@@ -412,6 +412,13 @@ def delay(document):
     (lambda d: d["targets"][0].update(series=[1]), "targets[0].series[0]: expected an object, found a number"),
     (lambda d: d["client"].update(cpu_pct=None), "client.cpu_pct: expected a number, found null"),
     (lambda d: d.update(schema="other/1"), "no result of iubench"),
+    (lambda d: d["targets"][0]["series"][0].update(length_s=0), "targets[0].series[0].length_s: expected more than 0 s"),
+    (lambda d: d["targets"][0]["series"][0].update(client_cpu_pct=None),
+     "targets[0].series[0].client_cpu_pct: expected a number, found null"),
+    (lambda d: d.pop("command"), "command: expected an array, found nothing"),
+    (lambda d: d["targets"][0].pop("availability"), "targets[0].availability: expected a number, found nothing"),
+    (lambda d: d["client"].update(cpu_pct=1e308), "client.cpu_pct: expected a number that was measured, found 1e+308"),
+    (lambda d: d["shard"].update(id="\x1b[2J"), "shard.id: expected a text without control characters"),
 ])
 def test_refused(shards, tmp_path, change, said):
     """Exit 2, nothing written, and the file and the key are named."""
@@ -421,6 +428,26 @@ def test_refused(shards, tmp_path, change, said):
     assert done.returncode == 2 and said in done.stderr, done.stderr
     assert str(paths[2]) in done.stderr or str(paths[1]) in done.stderr
     assert not (tmp_path / "out.json").exists()
+
+
+def distort(document):
+    target = document["targets"][0]
+    for key in ("latency_us", "service_time_us", "send_lag_us"):
+        target[key]["mean"] = 1e18
+    target["rps"] = target["duration_s"] = document["client"]["cpu_pct"] = 1e18
+    target["series"][0].update(client_cpu_pct=1e18, length_s=1e-18)
+    target["verdict"] = {"status": "INVALID", "reasons": ["\x1b[2J" + "\xe9" * 300]}
+    del target["held_rps"]
+
+
+def test_senseless_numbers(shards, tmp_path):
+    """Whatever a document says beside its counts and histograms, a result comes of it that does no harm."""
+    code, whole, errors = merge(tmp_path, *rewritten(shards, tmp_path, lambda i, d: distort(d)))
+    latency = whole["targets"][0]["latency_us"]
+    assert code == 5 and latency["min"] < latency["mean"] < latency["max"]
+    assert whole["targets"][0]["duration_s"] == 1e18
+    assert whole["shards"]["parts"][0]["held_rps"] is None
+    assert "\x1b" not in errors
 
 
 def test_no_file(tmp_path):

@@ -140,6 +140,14 @@ static void test_mistakes(void **state)
     c = LOAD_CONFIG_DEFAULT;
     c.rate = 1e6, c.connections = 2;
     expect_refusal(&c, EXIT_USAGE, "cannot be met");
+    c.rate = 0, c.stages = "1s:5,1s:1M,1s:5";
+    expect_refusal(&c, EXIT_USAGE, "a rate of 1M/s cannot be met over 2 connections");
+    c.stages = NULL, c.ramp = "1M:0/1s";
+    expect_refusal(&c, EXIT_USAGE, "cannot be met");
+    c.pipeline = 5; /* requests under way on each */
+    load_plan_free(planned(&c));
+    c.pipeline = 1, c.ramp = ""; /* ends before */
+    load_plan_free(planned(&c));
     c = LOAD_CONFIG_DEFAULT;
     c.method = "GE T";
     expect_refusal(&c, EXIT_USAGE, "-m");
@@ -160,6 +168,18 @@ static void test_timeout(void **state)
     load_plan_free(planned(&c));
     c.timeout_was_set = c.is_scaled = true;
     load_plan_free(planned(&c));
+}
+
+/* A search needs nothing but what is to hold: it begins at 1000/s, by runs of 2 s. */
+static void test_find_max(void **state)
+{
+    struct load_config c = LOAD_CONFIG_DEFAULT;
+    (void)state;
+    c.find_max = "p99<50ms";
+    struct load_plan *p = planned(&c);
+    assert_true(p->config.rate == 1000);
+    assert_true(p->config.probe_ns == 2 * NS_PER_S);
+    load_plan_free(p);
 }
 
 /* -n needs no more connections than requests; without -d it has no end but the last of them. */
@@ -237,8 +257,8 @@ int main(void)
         cmocka_unit_test(test_bytes),     cmocka_unit_test(test_overrides),
         cmocka_unit_test(test_body_file), cmocka_unit_test(test_bad_headers),
         cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_requests),  cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_discovery),
+        cmocka_unit_test(test_find_max),  cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_steps),     cmocka_unit_test(test_discovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
