@@ -76,8 +76,9 @@ struct client {
     struct bytes input; /* an incomplete head; empty mostly */
     struct bytes unsent,
         held; /* what a full socket did not take: the kernel's, and what waits behind it */
-    uint64_t sent_turn; /* the turn that submits the last send */
-    struct span sent;   /* that send */
+    uint64_t sent_turn;  /* the turn that submits the last send */
+    uint32_t sent_count; /* requests of that send */
+    struct span sent;    /* that send */
     struct task later;
 };
 

@@ -290,6 +290,25 @@ def test_more_than_was_asked_for(serve, upstream):
         assert reply.body == b'{"message":"hello"}' or reply.status == 502
 
 
+@pytest.mark.parametrize("first_bytes", [None, 2048], ids=["in one piece", "in pieces"])
+def test_more_than_was_asked_for_while_others_wait(serve, upstream, first_bytes):
+    """RFC 9112 section 9.2: what had come before a request left is no answer to it, though it takes over
+    the connection at that very moment."""
+    body = b'{"message":"hello"}'
+    pad = first_bytes - len(answer(body, ["X: "])) if first_bytes else 0  # the rest is a completion of its own
+    bad = upstream(always(answer(body, ["X: " + "x" * pad]) + answer(b"poison")))
+    server = serve("proxy", "--upstream", bad.url, "--upstream-connections", "1", threads=1)
+    crowd = [server.connect() for _ in range(20)]
+    for client in crowd:
+        client.send(GET)
+    replies = [client.reply() for client in crowd]
+    assert all(reply.body == body or reply.status == 502 for reply in replies)
+    assert sum(reply.status == 200 for reply in replies) >= (1 if first_bytes else len(replies))
+    for client in crowd:
+        client.close()
+    assert server.get("/healthz").status == 200
+
+
 def test_resets(serve, upstream):
     def serve_one(self, connection, number):
         if number % 2:
