@@ -561,7 +561,6 @@ static void conn_refuse(struct server_conn *c, unsigned status)
             text = texts[i].text;
     conn_begin_request(c);
     c->is_last = true;
-    c->is_head_request = false;
     c->is_dispatching = true;
     server_reply_error(c, status, (struct span){0}, text);
     c->is_dispatching = false;

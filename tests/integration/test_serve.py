@@ -112,6 +112,22 @@ def test_head_has_the_fields_of_get_and_no_body(serve):
         assert client.request("GET", "/healthz").body == b"OK"  # nothing was left over
 
 
+def test_head_that_is_refused_has_no_body_either(serve):
+    """RFC 9110 section 9.3.2, whatever is wrong with the request behind its first line."""
+    server = serve("static", "--max-body", "10", "--head-timeout", "200ms", "--body-timeout", "200ms")
+    head = b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n"
+    for rest, status in ((b"no colon\r\n\r\n", 400), (b"Expect: miracles\r\n\r\n", 417), (b"A: b\r\n" * 101, 431),
+                         (b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501), (b"Content-Length: 11\r\n\r\n", 413),
+                         (b"Transfer-Encoding: chunked\r\n\r\nx\r\n", 400), (b"A: b\r\n", 408),
+                         (b"Content-Length: 5\r\n\r\nabc", 408)):
+        with server.connect() as client:
+            client.send(head + rest)
+            reply = client.reply("HEAD")
+            assert reply.status == status and reply.is_last
+            assert int(reply.field("Content-Length")) > 0
+            client.assert_closed()
+
+
 def test_methods_that_an_endpoint_does_not_have(serve):
     server = serve("all", "--upstream-delay", "1ms")
     with server.connect() as client:

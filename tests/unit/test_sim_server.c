@@ -200,11 +200,12 @@ static void plan_bad(struct peer *p, unsigned index)
         {413, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 999999999\r\n\r\nabc"},
         {501, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: rot13, chunked\r\n\r\n"},
         {505, "GET / HTTP/2.0\r\nHost: h\r\n\r\n"},
-        {417, "GET / HTTP/1.1\r\nHost: h\r\nExpect: nothing\r\n\r\n"},
+        {417, "HEAD / HTTP/1.1\r\nHost: h\r\nExpect: nothing\r\n\r\n"},
     };
     size_t kind = below(sizeof kinds / sizeof *kinds);
     p->plans[index].status = kinds[kind].status;
     p->plans[index].is_refused = p->plans[index].is_last = true;
+    p->plans[index].method = kinds[kind].status == 417 ? HTTP_HEAD : HTTP_GET;
     say_text(p, "%s", kinds[kind].text);
     for (int i = 0; kinds[kind].status == 414 && i < 900; i++)
         say_text(p, "0123456789");
@@ -423,6 +424,12 @@ static void check_408(struct peer *p)
     p->has_408 = true;
 }
 
+/* Whether the server can know the method. */
+static bool has_first_line(const struct peer *p, const struct plan *plan)
+{
+    return memchr(p->script.data + plan->begin, '\n', p->written - plan->begin);
+}
+
 /* One whole reply at the front of `got`; false if it is not whole yet. */
 static bool take_reply(struct peer *p)
 {
@@ -439,7 +446,8 @@ static bool take_reply(struct peer *p)
                p->number);
     bool is_interim = p->head.status == 100, is_408 = p->head.status == 408;
     FAKE_CHECK(!is_interim || plan->expects_continue, "peer %u: 100 unasked", p->number);
-    bool has_body = !is_interim && (plan->method != HTTP_HEAD || plan->is_refused || is_408);
+    bool is_head = plan->method == HTTP_HEAD && (!is_408 || has_first_line(p, plan));
+    bool has_body = !is_interim && !is_head;
     size_t body = has_body ? p->head.content_length : 0;
     if (p->got.len < p->head_bytes + body)
         return false;
