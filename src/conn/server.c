@@ -368,17 +368,24 @@ static void conn_received(struct op *op, int res, unsigned flags)
         ring_recv(ring, &c->recv, c->fd); /* the pause was over before its cancellation came */
 }
 
+/* Beyond it reading stops, until there is less than half of it: a head that is still incomplete is
+ * never what it waits for. */
+static uint32_t conn_input_max(const struct server_conn *c)
+{
+    uint32_t heads = 2 * c->server->limits->head.head_bytes;
+    return heads > INPUT_BYTES_MAX ? heads : INPUT_BYTES_MAX;
+}
+
 static void conn_keep_input(struct server_conn *c, struct span rest)
 {
     struct server *s = c->server;
-    /* A head that is still incomplete is bounded by the parser; the rest is what was sent ahead. */
-    uint32_t max = INPUT_BYTES_MAX + s->limits->head.head_bytes +
-                   s->loop->ring.buffers * s->loop->ring.buffer_bytes;
-    if (!bytes_append(&c->input, rest, max)) {
+    uint32_t enough = conn_input_max(c);
+    uint32_t lent = s->loop->ring.buffers * s->loop->ring.buffer_bytes;
+    if (!bytes_append(&c->input, rest, enough + lent)) {
         conn_lost(c);
         return;
     }
-    if (c->input.len > INPUT_BYTES_MAX && !c->is_paused) {
+    if (c->input.len > enough && !c->is_paused) {
         c->is_paused = true;
         ring_cancel(&s->loop->ring, &c->recv);
     }
@@ -919,7 +926,7 @@ static void conn_parked_sent(struct op *op, int res, unsigned flags)
 
 static void conn_read_on(struct server_conn *c)
 {
-    if (c->is_paused && c->input.len <= INPUT_BYTES_MAX / 2) {
+    if (c->is_paused && c->input.len <= conn_input_max(c) / 2) {
         c->is_paused = false;
         if (!c->recv.in_kernel && !c->is_at_end)
             ring_recv(&c->server->loop->ring, &c->recv, c->fd);
