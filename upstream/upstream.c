@@ -263,6 +263,8 @@ static void free_worker(struct upstream_worker *w)
 
 void upstream_stop(struct upstream *u)
 {
+    if (u->is_listening)
+        sock_unlink(&u->address);
     for (unsigned i = 0; i < u->thread_count; i++)
         if (u->workers[i].worker.is_started)
             worker_stop(&u->workers[i].worker, worker_drain);
@@ -270,8 +272,6 @@ void upstream_stop(struct upstream *u)
         worker_join(&u->workers[i].worker);
         free_worker(&u->workers[i]);
     }
-    if (u->is_listening && u->address.sa.any.sa_family == AF_UNIX)
-        unlink(u->address.sa.un.sun_path);
     free(u->workers);
     free(u);
 }

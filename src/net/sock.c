@@ -231,6 +231,12 @@ bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struc
     return true;
 }
 
+void sock_unlink(const struct address *a)
+{
+    if (a->sa.any.sa_family == AF_UNIX)
+        unlink(a->sa.un.sun_path);
+}
+
 bool sock_free_port(struct address *a, struct fail *f)
 {
     *a = (struct address){.len = sizeof a->sa.in,

@@ -265,6 +265,15 @@ def test_metrics_on_a_port_of_their_own(start):
     assert server.get("/metrics").status == 200
 
 
+def test_metrics_on_a_unix_socket(start, tmp_path):
+    path = tmp_path / "m"
+    server = start("serve", "--mode", "static", "--metrics", f"unix:{path}")
+    with Client(f"unix:{path}") as client:
+        assert client.request("GET", "/healthz").body == b"OK"
+    server.stop()
+    assert not path.exists()
+
+
 def test_metrics_while_threads_still_start(start):
     """A scrape may arrive as soon as the first loop listens."""
     for _ in range(5):
@@ -315,6 +324,25 @@ def test_unix_socket_left_behind_is_replaced(serve, tmp_path):
     wait_for(lambda: not accepts(path))  # the kernel ends a killed ring's accept a little later
     assert path.exists()
     assert serve("static", listen=f"unix:{path}").get("/healthz").status == 200
+
+
+@pytest.mark.parametrize("command, words", [("serve", ["--mode", "proxy", "--threads", "1", "--upstream-delay", "1s"]),
+                                            ("upstream", ["--delay", "1s"])])
+def test_unix_socket_of_a_successor_is_left_alone(start, tmp_path, command, words):
+    """While the first finishes what it has, another may listen there already."""
+    path = tmp_path / "s"
+    first = start(command, *words, listen=f"unix:{path}")
+    with first.connect() as client:
+        client.send(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"/fetch-external" if command == "serve" else b"/external"))
+        with first.connect() as idle:
+            assert idle.request("GET", "/healthz").status == 200  # the one before has arrived
+        first.kill_with(signal.SIGTERM)
+        wait_for(lambda: not accepts(path))
+        second = start(command, *words, listen=f"unix:{path}")
+        assert client.reply().status == 200 and first.wait() == 0
+    assert second.get("/healthz").status == 200
+    second.stop()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("command", ["serve", "upstream"])
