@@ -224,9 +224,9 @@ struct upstream *upstream_start(const struct upstream_config *config, struct fai
     for (unsigned i = 0; i < u->thread_count; i++)
         u->workers[i] = (struct upstream_worker){.upstream = u, .listener = -1};
     sock_raise_descriptors();
-    bool is_started = address_parse(config->listen, &u->address, f);
+    bool is_started = address_parse(config->listen, &u->address, f) || fail_prefix(f, "--listen");
     if (is_started && config->cores)
-        is_started = cpus_parse(config->cores, &cpus, f);
+        is_started = cpus_parse(config->cores, &cpus, f) || fail_prefix(f, "--cores");
     if (is_started)
         is_started = start_workers(u, config->cores ? &cpus : NULL, f);
     if (is_started)

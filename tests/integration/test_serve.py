@@ -434,6 +434,8 @@ def test_metrics_port_taken(serve):
     (["serve", "stray"], 2, "stray"),
     (["upstream", "--dealy", "1ms"], 2, "--delay"),
     (["upstream", "--delay", "gamma:1ms"], 2, "--delay"),
+    (["upstream", "--listen", "nonsense"], 2, "--listen"),
+    (["upstream", "--cores", "a-b"], 2, "--cores"),
     (["serv"], 2, "serve"),
     (["--mode"], 2, "--mode"),
 ])
