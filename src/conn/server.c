@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "metrics/counter.h"
+#include "net/sock.h"
 
 enum {
     SLOTS_PER_CHUNK = 64,
@@ -1012,6 +1013,7 @@ static void conn_due(struct timer *t)
     }
     if (c->is_parked) {
         COUNT(s, timed_out_write, 1);
+        sock_forget(c->fd); /* else the kernel would keep megabytes for it, and try for minutes */
         conn_close(c);
     } else if (c->state == CONN_BODY || (c->state == CONN_HEAD && c->head.scanned)) {
         if (c->state == CONN_BODY)

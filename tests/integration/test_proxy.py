@@ -253,6 +253,18 @@ def test_a_slow_reader_holds_the_upstream_up(serve, upstream):
     assert server.get("/healthz").status == 200
 
 
+def test_a_reader_that_stops_leaves_nothing_to_the_kernel(serve, upstream):
+    """Past the write deadline the connection is reset: what its socket still holds goes with it."""
+    large = upstream(always(answer(LARGE * 16)))
+    server = serve("proxy", "--upstream", large.url, "--write-timeout", "300ms", threads=1)
+    with server.connect() as client:
+        client.send(GET)
+        wait_for(lambda: server.counters()["timed_out_write"] == 1)
+        wait_for(lambda: server.counters()["connections_open"] == 1)
+        with pytest.raises(ConnectionResetError):
+            client.reply()
+
+
 @pytest.mark.parametrize("reply", [answer(LARGE)[:-1000], chunked(LARGE)[:-1000]], ids=["length", "chunked"])
 def test_large_bodies_cut_short_are_seen_to_be(serve, upstream, reply):
     server = serve("proxy", "--upstream", upstream(always(reply, then_close=True)).url, threads=1)
