@@ -517,9 +517,11 @@ static void conn_begin_request(struct server_conn *c)
     c->is_abandoned = false;
     c->is_head_request = c->head.method == HTTP_HEAD;
     c->is_old = c->head.minor == 0;
-    c->is_last = !http_is_persistent(&c->head) || s->is_stopping ||
-                 (s->limits->requests_per_connection &&
-                  c->requests >= s->limits->requests_per_connection);
+    c->is_last = !http_is_persistent(&c->head) || s->is_stopping;
+    if (s->limits->requests_per_connection && c->requests >= s->limits->requests_per_connection) {
+        COUNT(s, over_requests, 1);
+        c->is_last = true;
+    }
     gauge_add(&s->waiting, 1);
     COUNT(s, requests, 1);
 }

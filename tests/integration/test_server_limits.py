@@ -274,6 +274,7 @@ def test_max_requests(serve):
                     client.send(GET)
                 assert client.reply().is_last == (n == 2)
             client.assert_closed()
+    assert server.counters()["over_requests"] == 2
 
 
 def test_heads_as_long_as_the_options_allow(serve):
