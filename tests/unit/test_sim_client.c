@@ -156,7 +156,9 @@ static void owner_send(struct owner *o)
     unsigned count = 1 + (unsigned)below(fake_chance(16000) ? 8 : 1);
     uint64_t turn = sim.loop.ring.turns;
     struct bytes *memory = &o->memory[turn % 2];
-    if (!client_is_usable(o->client) || o->turn_sent == turn || o->count + count > IN_FLIGHT_MAX)
+    bool is_uncertain = sim.loop.ring.is_behind && o->count;
+    if (!client_is_usable(o->client) || o->turn_sent == turn || is_uncertain ||
+        o->count + count > IN_FLIGHT_MAX)
         return;
     bytes_free(memory);
     for (unsigned i = 0; i < count; i++) {
@@ -495,6 +497,7 @@ static void begin(uint64_t seed, bool trace)
     struct fail f;
     rng_seed(&r, ~seed);
     struct fake_faults faults = choose_faults(&r);
+    faults.falls_behind = (unsigned)rng_below(&r, 2) * 3000;
     fake_start(seed, &faults, trace);
     memset(&sim, 0, sizeof sim);
     struct ring_config ring = {.buffers = 16, .buffer_bytes = 256u << below(6)};
