@@ -437,6 +437,10 @@ def test_metrics_port_taken(serve):
     (["upstream", "--listen", "nonsense"], 2, "--listen"),
     (["upstream", "--cores", "a-b"], 2, "--cores"),
     (["serv"], 2, "serve"),
+    (["--hepl"], 2, '"--help"?'),
+    (["--versoin"], 2, '"--version"?'),
+    (["serve", "--hepl"], 2, "--help?"),
+    (["doctor", "--hlep"], 2, "--help?"),
     (["--mode"], 2, "--mode"),
 ])
 def test_wrong_words_are_refused_in_one_sentence(words, code, hint):
@@ -453,7 +457,8 @@ def test_cores_that_are_not_there():
 def test_no_words_and_help():
     code, out, err = run()
     assert (code, out) == (2, "") and "serve" in err
-    for words in (["--help"], ["help"], ["serve", "--help"], ["help", "serve"], ["upstream", "-h"]):
+    for words in (["--help"], ["help"], ["help", "--help"], ["serve", "--help"], ["help", "serve"], ["--help", "serve"],
+                  ["upstream", "-h"]):
         code, out, err = run(*words)
         assert (code, err) == (0, "") and out, words
     assert "--write-timeout" in run("serve", "--help")[1]
