@@ -305,12 +305,15 @@ void target_stop(struct target *t)
 
 static void describe(struct target *t)
 {
+    char metrics[ADDRESS_TEXT_BYTES];
     const char *scheme = t->address.sa.any.sa_family == AF_UNIX ? "" : "http://";
     text_addf(&t->line, "listening on %s%s, mode %s, %u thread%s", scheme, t->address_text,
               target_mode_name((enum target_mode)t->config.mode), t->thread_count,
               t->thread_count == 1 ? "" : "s");
     if (t->config.cores)
         text_addf(&t->line, " on cores %s", t->config.cores);
+    if (t->is_metrics_listening)
+        text_addf(&t->line, ", metrics on %s", address_text(&t->metrics_address, metrics));
     if (t->storage)
         text_addf(&t->line, ", store %s, cache %s", storage_store_text(t->storage),
                   storage_cache_text(t->storage));
