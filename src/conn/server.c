@@ -329,8 +329,8 @@ static void conn_at_end(struct server_conn *c)
         conn_abandon(c);
         return; /* it may have shut only its sending side: the reply is still sent */
     }
-    if (c->state == CONN_LINGER ||
-        (conn_is_reading(c) && !c->is_parked && !c->out_len && !c->input.len))
+    bool is_all_sent = !c->is_parked && !c->out_len && !s->loop->ring.is_behind;
+    if (c->state == CONN_LINGER || (conn_is_reading(c) && is_all_sent && !c->input.len))
         conn_close(c);
     else
         loop_defer(s->loop, &c->later); /* what it had sent before is answered first */
