@@ -350,7 +350,7 @@ static void client_settle(struct client *c)
     if (c->state != CLIENT_CLOSING || c->later.is_queued || c->recv.in_kernel ||
         c->send.in_kernel || c->connect.in_kernel)
         return;
-    if (c->sent_turn > c->loop->ring.turns) { /* a send of this turn may still fail */
+    if (c->sent_turn > c->loop->ring.turns || c->loop->ring.is_behind) { /* a send may still fail */
         loop_defer(c->loop, &c->later);
         return;
     }
