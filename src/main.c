@@ -38,19 +38,24 @@ static bool is_any(const char *word, const char *a, const char *b, const char *c
     return !strcmp(word, a) || !strcmp(word, b) || !strcmp(word, c);
 }
 
+static bool is_help(const char *word)
+{
+    return is_any(word, "--help", "-h", "help");
+}
+
 int main(int argc, char **argv)
 {
     struct fail fail = {.exit = EXIT_FAILED};
     if (argc < 2)
         return print_overview(stderr, EXIT_USAGE);
-    if (is_any(argv[1], "--help", "-h", "help") && argc == 2)
-        return print_overview(stdout, EXIT_DONE);
     if (is_any(argv[1], "--version", "-V", "version")) {
         printf("iubench %s\n", IUBENCH_VERSION);
         return EXIT_DONE;
     }
     static char help_option[] = "--help";
-    if (!strcmp(argv[1], "help")) {
+    if (is_help(argv[1])) {
+        if (argc == 2 || is_help(argv[2]))
+            return print_overview(stdout, EXIT_DONE);
         argv[1] = argv[2];
         argv[2] = help_option;
     }

@@ -224,9 +224,9 @@ struct upstream *upstream_start(const struct upstream_config *config, struct fai
     for (unsigned i = 0; i < u->thread_count; i++)
         u->workers[i] = (struct upstream_worker){.upstream = u, .listener = -1};
     sock_raise_descriptors();
-    bool is_started = address_parse(config->listen, &u->address, f);
+    bool is_started = address_parse(config->listen, &u->address, f) || fail_prefix(f, "--listen");
     if (is_started && config->cores)
-        is_started = cpus_parse(config->cores, &cpus, f);
+        is_started = cpus_parse(config->cores, &cpus, f) || fail_prefix(f, "--cores");
     if (is_started)
         is_started = start_workers(u, config->cores ? &cpus : NULL, f);
     if (is_started)
@@ -263,6 +263,8 @@ static void free_worker(struct upstream_worker *w)
 
 void upstream_stop(struct upstream *u)
 {
+    if (u->is_listening)
+        sock_unlink(&u->address);
     for (unsigned i = 0; i < u->thread_count; i++)
         if (u->workers[i].worker.is_started)
             worker_stop(&u->workers[i].worker, worker_drain);
@@ -270,8 +272,6 @@ void upstream_stop(struct upstream *u)
         worker_join(&u->workers[i].worker);
         free_worker(&u->workers[i]);
     }
-    if (u->is_listening && u->address.sa.any.sa_family == AF_UNIX)
-        unlink(u->address.sa.un.sun_path);
     free(u->workers);
     free(u);
 }

@@ -3,9 +3,12 @@
 #include <stdlib.h>
 
 enum { FIRST_ROOM = 1024 };
+static const uint32_t ROOM_MAX = UINT32_C(1) << 31; /* twice that is none any more */
 
 bool bytes_append(struct bytes *b, struct span s, uint32_t max)
 {
+    if (max > ROOM_MAX)
+        max = ROOM_MAX;
     if (s.len > max || b->len > max - s.len)
         return false;
     uint32_t need = b->len + (uint32_t)s.len, room = b->room ? b->room : FIRST_ROOM;

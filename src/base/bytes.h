@@ -13,8 +13,8 @@ struct bytes {
     uint32_t len, room;
 };
 
-/* Appends a copy of `s`. False, and nothing changed, if memory is out or `max` would be exceeded.
- */
+/* Appends a copy of `s`. False, and nothing changed, if memory is out or `max` would be exceeded, or
+ * 2 GiB. */
 bool bytes_append(struct bytes *b, struct span s, uint32_t max) MUST_USE;
 
 /* Drops the first `n` bytes. The last byte's going frees the memory. */

@@ -57,9 +57,9 @@ static bool refuse_core(unsigned cpu, struct fail *f)
     char usable[CPUS_TEXT_BYTES];
     cpus_text(cpus_given(), usable);
     if ((long)cpu >= sysconf(_SC_NPROCESSORS_CONF))
-        return fail_set(f, EXIT_USAGE, "this machine has no core %u: expected cores of %s", cpu,
+        return fail_set(f, EXIT_LACKING, "this machine has no core %u: expected cores of %s", cpu,
                         usable);
-    return fail_set(f, EXIT_USAGE,
+    return fail_set(f, EXIT_LACKING,
                     "core %u is outside the affinity mask of this process: expected cores of %s",
                     cpu, usable);
 }

@@ -7,8 +7,9 @@
 
 #include "base/fail.h"
 
-/* "0-3,6" into `set`. Fails with EXIT_USAGE on bad syntax, and on a core that this machine does not
- * have or that the mask of this process excludes (the message lists the cores that may be used). */
+/* "0-3,6" into `set`. Fails with EXIT_USAGE on bad syntax, with EXIT_LACKING on a core that this machine
+ * does not have or that the mask of this process excludes (the message lists the cores that may be
+ * used). */
 bool cpus_parse(const char *text, cpu_set_t *set, struct fail *f) MUST_USE;
 
 /* The affinity mask that this process was started with (cached at the first call, before anything

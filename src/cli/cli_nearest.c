@@ -74,15 +74,14 @@ const char *cli_nearest(const char *word, const char *const *names)
 const struct command *cli_find(const struct command *const *commands, const char *name,
                                struct fail *f)
 {
-    const char *names[64];
-    unsigned count = 0;
-    for (; commands[count]; count++) {
+    const char *names[64] = {"--help", "--version"};
+    unsigned count = 2;
+    for (; *commands; commands++) {
         CHECK(count + 1 < sizeof names / sizeof names[0]);
-        if (!strcmp(commands[count]->name, name))
-            return commands[count];
-        names[count] = commands[count]->name;
+        if (!strcmp((*commands)->name, name))
+            return *commands;
+        names[count++] = (*commands)->name;
     }
-    names[count] = NULL;
 
     char shown[64];
     const char *nearest = cli_nearest(name, names);

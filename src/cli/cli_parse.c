@@ -180,7 +180,10 @@ static bool refuse_unknown(const struct reader *r, const char *dashes, struct sp
 {
     char shown[SHOWN_BYTES];
     log_escape(name, shown, sizeof shown);
+    static const char *const of_every_command[] = {"help", NULL};
     const char *nearest = name.len > 1 ? nearest_name(r->command->options, shown) : NULL;
+    if (!nearest && name.len > 1)
+        nearest = cli_nearest(shown, of_every_command);
     if (nearest)
         return fail_set(r->f, EXIT_USAGE, "unknown option %s%s; did you mean --%s?", dashes, shown,
                         nearest);

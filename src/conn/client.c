@@ -98,6 +98,7 @@ void client_send(struct client *c, enum http_method method, struct span bytes, u
     }
     CHECK(c->sent_turn != c->loop->ring.turns + 1);
     c->sent_turn = c->loop->ring.turns + 1;
+    c->sent_count = count;
     c->sent = bytes;
     ring_send_now(&c->loop->ring, &c->send, c->fd, bytes);
 }
@@ -248,15 +249,24 @@ static size_t take_body(struct client *c, struct span in)
     return (size_t)n;
 }
 
-static void response_done(struct client *c)
+/* With more behind it that nobody asked for, the connection is of no further use. */
+static void response_done(struct client *c, bool has_more)
 {
     unsigned status = c->head.status;
     c->is_receiving_body = false;
     c->head = (struct http_head){0};
     c->in_flight--;
+    c->is_ending |= has_more && !c->in_flight;
     c->events->answered(c, status, c->body.received);
     if (c->state == CLIENT_OPEN && c->is_ending)
         client_fail(c, c->in_flight ? CLIENT_RESET : CLIENT_OK, 0);
+}
+
+/* What arrived before a request has left is no answer to it (RFC 9112 section 9.2). */
+static bool is_awaiting(const struct client *c)
+{
+    bool is_sending = c->sent_turn > c->loop->ring.turns;
+    return c->in_flight > (is_sending ? c->sent_count : 0);
 }
 
 /* Works through what is there; returns the bytes consumed. What is left is an incomplete head. */
@@ -265,14 +275,14 @@ static size_t client_process(struct client *c, struct span in)
     size_t used = 0;
     while (c->state == CLIENT_OPEN && used < in.len) {
         struct span rest = {in.data + used, in.len - used};
-        if (!c->in_flight) { /* nobody asked */
+        if (!is_awaiting(c)) { /* nobody asked */
             client_fail(c, CLIENT_BAD_RESPONSE, 0);
             break;
         }
         size_t n = c->is_receiving_body ? take_body(c, rest) : take_head(c, rest);
         used += n;
         if (c->state == CLIENT_OPEN && c->is_receiving_body && c->body.is_done)
-            response_done(c);
+            response_done(c, used < in.len);
         if (!n)
             break;
     }
@@ -340,7 +350,7 @@ static void client_settle(struct client *c)
     if (c->state != CLIENT_CLOSING || c->later.is_queued || c->recv.in_kernel ||
         c->send.in_kernel || c->connect.in_kernel)
         return;
-    if (c->sent_turn > c->loop->ring.turns) { /* a send of this turn may still fail */
+    if (c->sent_turn > c->loop->ring.turns || c->loop->ring.is_behind) { /* a send may still fail */
         loop_defer(c->loop, &c->later);
         return;
     }

@@ -76,8 +76,9 @@ struct client {
     struct bytes input; /* an incomplete head; empty mostly */
     struct bytes unsent,
         held; /* what a full socket did not take: the kernel's, and what waits behind it */
-    uint64_t sent_turn; /* the turn that submits the last send */
-    struct span sent;   /* that send */
+    uint64_t sent_turn;  /* the turn that submits the last send */
+    uint32_t sent_count; /* requests of that send */
+    struct span sent;    /* that send */
     struct task later;
 };
 
@@ -91,7 +92,8 @@ void client_open(struct client *c, const struct address *to, uint64_t deadline_n
 /* Sends one or several (`count`) complete requests of one method, answers come in order. `bytes`
  * must stay unchanged until the turn after the next (memory that never changes, or ring_stage() of
  * the loop's ring); what the socket does not take at once is copied. State must be CLIENT_OPEN and
- * at most one call may be made per turn and connection. */
+ * at most one call may be made per turn and connection; while the ring is behind none, but when
+ * nothing is in flight. */
 void client_send(struct client *c, enum http_method method, struct span bytes, uint32_t count);
 
 /* Stops reading, and goes on. What the kernel had lent already still comes as events; a peer that

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "metrics/counter.h"
+#include "net/sock.h"
 
 enum {
     SLOTS_PER_CHUNK = 64,
@@ -328,8 +329,8 @@ static void conn_at_end(struct server_conn *c)
         conn_abandon(c);
         return; /* it may have shut only its sending side: the reply is still sent */
     }
-    if (c->state == CONN_LINGER ||
-        (conn_is_reading(c) && !c->is_parked && !c->out_len && !c->input.len))
+    bool is_all_sent = !c->is_parked && !c->out_len && !s->loop->ring.is_behind;
+    if (c->state == CONN_LINGER || (conn_is_reading(c) && is_all_sent && !c->input.len))
         conn_close(c);
     else
         loop_defer(s->loop, &c->later); /* what it had sent before is answered first */
@@ -368,17 +369,24 @@ static void conn_received(struct op *op, int res, unsigned flags)
         ring_recv(ring, &c->recv, c->fd); /* the pause was over before its cancellation came */
 }
 
+/* Beyond it reading stops, until there is less than half of it: a head that is still incomplete is
+ * never what it waits for. */
+static uint32_t conn_input_max(const struct server_conn *c)
+{
+    uint32_t heads = 2 * c->server->limits->head.head_bytes;
+    return heads > INPUT_BYTES_MAX ? heads : INPUT_BYTES_MAX;
+}
+
 static void conn_keep_input(struct server_conn *c, struct span rest)
 {
     struct server *s = c->server;
-    /* A head that is still incomplete is bounded by the parser; the rest is what was sent ahead. */
-    uint32_t max = INPUT_BYTES_MAX + s->limits->head.head_bytes +
-                   s->loop->ring.buffers * s->loop->ring.buffer_bytes;
-    if (!bytes_append(&c->input, rest, max)) {
+    uint32_t enough = conn_input_max(c);
+    uint32_t lent = s->loop->ring.buffers * s->loop->ring.buffer_bytes;
+    if (!bytes_append(&c->input, rest, enough + lent)) {
         conn_lost(c);
         return;
     }
-    if (c->input.len > INPUT_BYTES_MAX && !c->is_paused) {
+    if (c->input.len > enough && !c->is_paused) {
         c->is_paused = true;
         ring_cancel(&s->loop->ring, &c->recv);
     }
@@ -509,9 +517,11 @@ static void conn_begin_request(struct server_conn *c)
     c->is_abandoned = false;
     c->is_head_request = c->head.method == HTTP_HEAD;
     c->is_old = c->head.minor == 0;
-    c->is_last = !http_is_persistent(&c->head) || s->is_stopping ||
-                 (s->limits->requests_per_connection &&
-                  c->requests >= s->limits->requests_per_connection);
+    c->is_last = !http_is_persistent(&c->head) || s->is_stopping;
+    if (s->limits->requests_per_connection && c->requests >= s->limits->requests_per_connection) {
+        COUNT(s, over_requests, 1);
+        c->is_last = true;
+    }
     gauge_add(&s->waiting, 1);
     COUNT(s, requests, 1);
 }
@@ -561,7 +571,6 @@ static void conn_refuse(struct server_conn *c, unsigned status)
             text = texts[i].text;
     conn_begin_request(c);
     c->is_last = true;
-    c->is_head_request = false;
     c->is_dispatching = true;
     server_reply_error(c, status, (struct span){0}, text);
     c->is_dispatching = false;
@@ -920,7 +929,7 @@ static void conn_parked_sent(struct op *op, int res, unsigned flags)
 
 static void conn_read_on(struct server_conn *c)
 {
-    if (c->is_paused && c->input.len <= INPUT_BYTES_MAX / 2) {
+    if (c->is_paused && c->input.len <= conn_input_max(c) / 2) {
         c->is_paused = false;
         if (!c->recv.in_kernel && !c->is_at_end)
             ring_recv(&c->server->loop->ring, &c->recv, c->fd);
@@ -1006,6 +1015,7 @@ static void conn_due(struct timer *t)
     }
     if (c->is_parked) {
         COUNT(s, timed_out_write, 1);
+        sock_forget(c->fd); /* else the kernel would keep megabytes for it, and try for minutes */
         conn_close(c);
     } else if (c->state == CONN_BODY || (c->state == CONN_HEAD && c->head.scanned)) {
         if (c->state == CONN_BODY)

@@ -118,6 +118,7 @@ struct server_limits {
     X(timed_out_idle, "connections closed: idle deadline")                      \
     X(timed_out_write, "connections closed: write deadline")                    \
     X(over_connections, "connections refused: too many")                        \
+    X(over_requests, "connections closed: as many requests as one may make")    \
     X(accept_failures, "accepts that failed, descriptors exhausted among them") \
     X(resets, "connections lost to a reset or another socket error")            \
     X(received_bytes, "bytes received")                                         \

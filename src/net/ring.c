@@ -140,6 +140,7 @@ void ring_enter(struct ring *r, uint64_t wait_ns)
 {
     struct io_uring_cqe *cqe;
     unsigned count = 1;
+    bool was_behind = r->is_behind;
     int result;
     if (r->gather_count > 1 && wait_ns) {
         count = r->gather_count;
@@ -158,8 +159,8 @@ void ring_enter(struct ring *r, uint64_t wait_ns)
     check_entered(result);
     r->is_behind = io_uring_sq_ready(&r->uring) || io_uring_cq_has_overflow(&r->uring);
     r->turns++;
-    if (!r->is_behind)
-        stage_flip(r);
+    if (!was_behind && !r->is_behind)
+        stage_flip(r); /* what was staged while it was behind leaves with the turn that begins */
 }
 
 static struct op *op_of(struct ring *r, const struct io_uring_cqe *cqe)

@@ -233,6 +233,12 @@ bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struc
     return true;
 }
 
+void sock_unlink(const struct address *a)
+{
+    if (a->sa.any.sa_family == AF_UNIX)
+        unlink(a->sa.un.sun_path);
+}
+
 /* The first of the ports that the kernel gives to whoever names none; ip(7). */
 static unsigned first_given_port(void)
 {

@@ -41,6 +41,10 @@ uint16_t address_port(const struct address *a); /* 0 for a Unix socket */
  * ("127.0.0.1:8080 is taken: ..."), and no descriptor is left open. */
 bool sock_listen(struct address *a, int *fds, unsigned count, int backlog, struct fail *f) MUST_USE;
 
+/* Removes the file of a Unix socket that sock_listen() made; of another address nothing. Call it while
+ * that still listens: afterwards the path may be another program's. */
+void sock_unlink(const struct address *a);
+
 /* Gives `a` a port of 127.0.0.1 that is free now, for a program that has to be told where to listen.
  * Another may take it first, but no outgoing connection is given it meanwhile: where the kernel
  * leaves any, it is none of those that it hands out. */

@@ -54,7 +54,7 @@ static void fetch_refused(struct fetch *f, enum proxy_outcome outcome)
 static void fetch_done(void *arg, enum proxy_outcome outcome, struct span type, struct span body)
 {
     struct fetch *f = arg;
-    if (outcome != PROXY_OK)
+    if (outcome != PROXY_OK && outcome != PROXY_CANCELLED)
         counter_add(&f->worker->fetch_failed, 1);
     if (f->is_relayed)
         server_stream_end(f->conn, outcome == PROXY_OK);

@@ -23,7 +23,7 @@ enum {
 struct fib_pool {
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct fib_job *first, **last;
+    struct fib_job *first, *last;
     unsigned waiting, queue, threads;
     cpu_set_t cpus;
     bool is_stopping;
@@ -54,6 +54,25 @@ static uint64_t fib_while_wanted(const struct fib_job *job, unsigned n)
     return fib_while_wanted(job, n - 1) + fib_while_wanted(job, n - 2);
 }
 
+/* Both under the lock. */
+static void queue_add(struct fib_pool *p, struct fib_job *job)
+{
+    job->is_waiting = true;
+    job->next = NULL;
+    job->previous = p->last;
+    *(p->last ? &p->last->next : &p->first) = job;
+    p->last = job;
+    p->waiting++;
+}
+
+static void queue_remove(struct fib_pool *p, struct fib_job *job)
+{
+    job->is_waiting = false;
+    *(job->previous ? &job->previous->next : &p->first) = job->next;
+    *(job->next ? &job->next->previous : &p->last) = job->previous;
+    p->waiting--;
+}
+
 static struct fib_job *next_job(struct fib_pool *p, unsigned thread)
 {
     pthread_mutex_lock(&p->lock);
@@ -62,10 +81,7 @@ static struct fib_job *next_job(struct fib_pool *p, unsigned thread)
         pthread_cond_wait(&p->work, &p->lock);
     struct fib_job *job = p->first;
     if (job) {
-        p->first = job->next;
-        if (!p->first)
-            p->last = &p->first;
-        p->waiting--;
+        queue_remove(p, job);
         p->running[thread] = job;
     }
     pthread_mutex_unlock(&p->lock);
@@ -126,7 +142,6 @@ struct fib_pool *fib_pool_start(unsigned threads, unsigned queue, const cpu_set_
         p->cpus = *cpus;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->work, NULL);
-    p->last = &p->first;
     p->queue = queue;
     p->running = mem_need(threads, sizeof *p->running);
     p->ids = mem_need(threads, sizeof *p->ids);
@@ -141,22 +156,33 @@ struct fib_pool *fib_pool_start(unsigned threads, unsigned queue, const cpu_set_
 
 bool fib_submit(struct fib_pool *p, struct fib_job *job)
 {
+    job->pool = p;
     pthread_mutex_lock(&p->lock);
     bool is_taken = p->waiting < p->queue && !p->is_stopping;
     if (is_taken) {
-        job->next = NULL;
-        *p->last = job;
-        p->last = &job->next;
-        p->waiting++;
+        queue_add(p, job);
         pthread_cond_signal(&p->work);
     }
     pthread_mutex_unlock(&p->lock);
     return is_taken;
 }
 
-void fib_cancel(struct fib_job *job)
+static void not_wanted(struct fib_job *job)
 {
     atomic_store_explicit(&job->is_cancelled, true, memory_order_relaxed);
+}
+
+void fib_cancel(struct fib_job *job)
+{
+    struct fib_pool *p = job->pool;
+    not_wanted(job);
+    pthread_mutex_lock(&p->lock);
+    bool was_waiting = job->is_waiting;
+    if (was_waiting)
+        queue_remove(p, job);
+    pthread_mutex_unlock(&p->lock);
+    if (was_waiting)
+        loop_post(job->loop, &job->answer);
 }
 
 uint64_t fib_pool_cpu_ns(const struct fib_pool *p)
@@ -173,10 +199,10 @@ void fib_pool_stop(struct fib_pool *p)
     pthread_mutex_lock(&p->lock);
     p->is_stopping = true;
     for (struct fib_job *job = p->first; job; job = job->next)
-        fib_cancel(job);
+        not_wanted(job);
     for (unsigned i = 0; i < p->threads; i++)
         if (p->running[i])
-            fib_cancel(p->running[i]);
+            not_wanted(p->running[i]);
     pthread_cond_broadcast(&p->work);
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < p->threads; i++)

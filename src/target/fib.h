@@ -14,6 +14,8 @@
 #define FIB_MOST \
     92 /* fib(93) does not fit 63 bits; long before, the time it takes is what bounds n */
 
+struct fib_pool;
+
 /* One computation. The owner keeps it until `answer` runs on the loop, which happens exactly once.
  */
 struct fib_job {
@@ -22,10 +24,11 @@ struct fib_job {
     atomic_bool is_cancelled; /* set by fib_cancel(); the result is then worth nothing */
     struct loop *loop;        /* where `answer` is posted */
     struct task answer;
-    struct fib_job *next; /* private */
+    /* private */
+    struct fib_pool *pool;
+    bool is_waiting; /* among the pool's, between these two */
+    struct fib_job *next, *previous;
 };
-
-struct fib_pool;
 
 /* `threads` workers on these CPUs (NULL: wherever the process may run) and at most `queue` jobs
  * waiting behind them. They run at a lower priority than the loops, so that on a shared core a
@@ -36,8 +39,8 @@ struct fib_pool *fib_pool_start(unsigned threads, unsigned queue, const cpu_set_
 /* False if the queue is full: the job was not taken. Any thread. */
 bool fib_submit(struct fib_pool *p, struct fib_job *job) MUST_USE;
 
-/* The job is not wanted any more: waiting, it is dropped; running, it stops soon. `answer` runs all
- * the same. Any thread. */
+/* The job is not wanted any more: waiting, it leaves the queue; running, it stops soon. `answer` runs
+ * all the same, later. Any thread, after fib_submit(). */
 void fib_cancel(struct fib_job *job);
 
 /* CPU time of the workers so far, ns. */

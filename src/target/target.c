@@ -131,11 +131,11 @@ static bool open_listeners(struct target *t, struct fail *f)
     for (unsigned i = 0; is_open && i < t->thread_count; i++)
         t->workers[i].listener = fds[i];
     free(fds);
-    if (is_open && t->config.metrics)
-        is_open = sock_listen(&t->metrics_address, &t->workers[0].metrics_listener, 1, BACKLOG,
-                              f) ||
-                  fail_prefix(f, "--metrics");
-    return is_open;
+    if (!is_open || !t->config.metrics)
+        return is_open;
+    t->is_metrics_listening = sock_listen(&t->metrics_address, &t->workers[0].metrics_listener, 1,
+                                          BACKLOG, f);
+    return t->is_metrics_listening || fail_prefix(f, "--metrics");
 }
 
 static bool start_workers(struct target *t, struct fail *f)
@@ -272,6 +272,10 @@ static void free_worker(struct target_worker *w)
 
 static void close_parts(struct target *t)
 {
+    if (t->is_listening)
+        sock_unlink(&t->address);
+    if (t->is_metrics_listening)
+        sock_unlink(&t->metrics_address);
     stop_workers(t);
     for (unsigned i = 0; i < t->thread_count; i++)
         free_worker(&t->workers[i]);
@@ -283,8 +287,6 @@ static void close_parts(struct target *t)
         upstream_stop(t->upstream);
     if (t->storage)
         storage_free(t->storage);
-    if (t->is_listening && t->address.sa.any.sa_family == AF_UNIX)
-        unlink(t->address.sa.un.sun_path);
     text_free(&t->line);
     text_free(&t->openapi);
     pthread_mutex_destroy(&t->lock);
@@ -303,12 +305,15 @@ void target_stop(struct target *t)
 
 static void describe(struct target *t)
 {
+    char metrics[ADDRESS_TEXT_BYTES];
     const char *scheme = t->address.sa.any.sa_family == AF_UNIX ? "" : "http://";
     text_addf(&t->line, "listening on %s%s, mode %s, %u thread%s", scheme, t->address_text,
               target_mode_name((enum target_mode)t->config.mode), t->thread_count,
               t->thread_count == 1 ? "" : "s");
     if (t->config.cores)
         text_addf(&t->line, " on cores %s", t->config.cores);
+    if (t->is_metrics_listening)
+        text_addf(&t->line, ", metrics on %s", address_text(&t->metrics_address, metrics));
     if (t->storage)
         text_addf(&t->line, ", store %s, cache %s", storage_store_text(t->storage),
                   storage_cache_text(t->storage));

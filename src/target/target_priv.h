@@ -48,7 +48,7 @@ struct target {
     struct share *share;  /* of the workers' servers */
     struct hist *insert_latency, *set_latency; /* of all workers, while the lock is held */
     int64_t started_us;
-    bool is_listening;
+    bool is_listening, is_metrics_listening;
 };
 
 /* As --mode takes it: "db". */

@@ -253,6 +253,18 @@ def test_a_slow_reader_holds_the_upstream_up(serve, upstream):
     assert server.get("/healthz").status == 200
 
 
+def test_a_reader_that_stops_leaves_nothing_to_the_kernel(serve, upstream):
+    """Past the write deadline the connection is reset: what its socket still holds goes with it."""
+    large = upstream(always(answer(LARGE * 16)))
+    server = serve("proxy", "--upstream", large.url, "--write-timeout", "300ms", threads=1)
+    with server.connect() as client:
+        client.send(GET)
+        wait_for(lambda: server.counters()["timed_out_write"] == 1)
+        wait_for(lambda: server.counters()["connections_open"] == 1)
+        with pytest.raises(ConnectionResetError):
+            client.reply()
+
+
 @pytest.mark.parametrize("reply", [answer(LARGE)[:-1000], chunked(LARGE)[:-1000]], ids=["length", "chunked"])
 def test_large_bodies_cut_short_are_seen_to_be(serve, upstream, reply):
     server = serve("proxy", "--upstream", upstream(always(reply, then_close=True)).url, threads=1)
@@ -288,6 +300,25 @@ def test_more_than_was_asked_for(serve, upstream):
     for _ in range(20):
         reply = server.get("/fetch-external")
         assert reply.body == b'{"message":"hello"}' or reply.status == 502
+
+
+@pytest.mark.parametrize("first_bytes", [None, 2048], ids=["in one piece", "in pieces"])
+def test_more_than_was_asked_for_while_others_wait(serve, upstream, first_bytes):
+    """RFC 9112 section 9.2: what had come before a request left is no answer to it, though it takes over
+    the connection at that very moment."""
+    body = b'{"message":"hello"}'
+    pad = first_bytes - len(answer(body, ["X: "])) if first_bytes else 0  # the rest is a completion of its own
+    bad = upstream(always(answer(body, ["X: " + "x" * pad]) + answer(b"poison")))
+    server = serve("proxy", "--upstream", bad.url, "--upstream-connections", "1", threads=1)
+    crowd = [server.connect() for _ in range(20)]
+    for client in crowd:
+        client.send(GET)
+    replies = [client.reply() for client in crowd]
+    assert all(reply.body == body or reply.status == 502 for reply in replies)
+    assert sum(reply.status == 200 for reply in replies) >= (1 if first_bytes else len(replies))
+    for client in crowd:
+        client.close()
+    assert server.get("/healthz").status == 200
 
 
 def test_resets(serve, upstream):
@@ -419,7 +450,9 @@ def test_clients_that_go_away_free_their_fetches(serve, upstream):
             getattr(client, leave)()
         wait_for(lambda: server.counters()["requests_waiting"] == 1)
     wait_for(lambda: not silent.open)
-    assert server.counters()["connections_open"] == 1
+    counters = server.counters()
+    assert (counters["connections_open"], counters["abandoned"]) == (1, 120)
+    assert counters["fetch_failed"] == 0  # not the upstream's doing
 
 
 def test_faults_at_random_under_load(serve, upstream):

@@ -274,6 +274,20 @@ def test_max_requests(serve):
                     client.send(GET)
                 assert client.reply().is_last == (n == 2)
             client.assert_closed()
+    assert server.counters()["over_requests"] == 2
+
+
+def test_heads_as_long_as_the_options_allow(serve):
+    """Longer than what is kept of requests that were sent ahead, whole or in pieces, alone or not."""
+    server = serve("static", "--max-head", "1M", "--max-line", "500k")
+    long = b"GET /healthz?" + b"x" * 400000 + b" HTTP/1.1\r\nHost: x\r\nA: " + b"y" * 400000 + b"\r\n\r\n"
+    with server.connect() as client:
+        for data in (long, GET * 300 + long + GET, long * 3):
+            for at in range(0, len(data), 70000):
+                client.send(data[at:at + 70000])
+                time.sleep(0.002)
+            for _ in range(data.count(b"GET ")):
+                assert client.reply().status == 200
 
 
 def test_max_body(serve):

@@ -458,13 +458,28 @@ static void look_for_event(void)
     }
 }
 
+/* All that was queued, or a part of it. */
+static void take_queue(struct ring *r)
+{
+    bool was_behind = r->is_behind;
+    unsigned count = k.queue_count;
+    if (count && fake_chance(k.faults.falls_behind))
+        count = (unsigned)rng_below(&k.rng, count);
+    for (unsigned i = 0; i < count; i++)
+        take_entry(&k.queue[i]);
+    k.queue_count -= count;
+    memmove(k.queue, k.queue + count, k.queue_count * sizeof *k.queue);
+    r->is_behind = k.queue_count;
+    if (r->is_behind)
+        fake_trace("behind by %u", k.queue_count);
+    if (!was_behind && !r->is_behind)
+        r->filling ^= 1;
+}
+
 void ring_enter(struct ring *r, uint64_t wait_ns)
 {
     r->turns++;
-    r->filling ^= 1;
-    for (unsigned i = 0; i < k.queue_count; i++)
-        take_entry(&k.queue[i]);
-    k.queue_count = 0;
+    take_queue(r);
     look_for_event();
     complete_some(r);
     k.now_ns += rng_below(&k.rng, 20 * NS_PER_US);

@@ -32,6 +32,7 @@ struct fake_faults {
     unsigned open_fails;      /* sock_open() finds no descriptor */
     unsigned stage_fails;     /* ring_stage() finds no memory */
     unsigned laziness;        /* an operation that could go on waits for another turn */
+    unsigned falls_behind;    /* a turn leaves submissions for the next */
     unsigned socket_bytes;    /* what a socket holds before the peer reads */
 };
 

@@ -113,7 +113,7 @@ static void test_no_such_core(void **state)
                  missing[i], usable);
         assert_false(cpus_parse(text, &set, &f));
         assert_string_equal(f.text, expected);
-        assert_int_equal(f.exit, EXIT_USAGE);
+        assert_int_equal(f.exit, EXIT_LACKING);
     }
 }
 
@@ -133,7 +133,7 @@ static void test_excluded_core(void **state)
              usable);
     assert_false(cpus_parse(text, &set, &f));
     assert_string_equal(f.text, expected);
-    assert_int_equal(f.exit, EXIT_USAGE);
+    assert_int_equal(f.exit, EXIT_LACKING);
 }
 
 static void *pin_and_ask(void *ok)

@@ -138,7 +138,36 @@ static void test_cancel_running(void **state)
     stop_pool(p);
 }
 
-/* Waiting jobs that are cancelled cost nothing when their turn comes, and are answered. */
+/* A waiting job that is cancelled is answered at once, and its place in the queue is another's. */
+static void test_cancelled_makes_room(void **state)
+{
+    (void)state;
+    enum { WAITING = 3 };
+    struct fib_pool *p = start_pool(1, WAITING);
+    struct counted running = counted_of(LONG_N), waiting[WAITING], next[WAITING];
+    submit_and_let_run(p, &running);
+    for (unsigned i = 0; i < WAITING; i++) {
+        waiting[i] = counted_of(LONG_N);
+        next[i] = counted_of(10);
+        assert_true(fib_submit(p, &waiting[i].job));
+    }
+    for (unsigned i = 0; i < WAITING; i++) {
+        struct counted *c = &waiting[(i + 1) % WAITING]; /* the middle, the end, the begin */
+        assert_false(fib_submit(p, &next[i].job));
+        fib_cancel(&c->job);
+        await(i + 1);
+        assert_int_equal(c->answers, 1);
+        assert_true(fib_submit(p, &next[i].job));
+    }
+    assert_int_equal(running.answers, 0);
+    fib_cancel(&running.job);
+    await(2 * WAITING + 1);
+    for (unsigned i = 0; i < WAITING; i++)
+        assert_true(next[i].job.result == 55);
+    stop_pool(p);
+}
+
+/* Waiting jobs that are cancelled cost nothing, and each is answered once. */
 static void test_cancel_waiting(void **state)
 {
     (void)state;
@@ -227,10 +256,15 @@ static void test_pool_cost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),         cmocka_unit_test(test_pool_values),
-        cmocka_unit_test(test_queue_limit),    cmocka_unit_test(test_cancel_running),
-        cmocka_unit_test(test_cancel_waiting), cmocka_unit_test(test_stop_with_work),
-        cmocka_unit_test(test_cost),           cmocka_unit_test(test_pool_cost),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_pool_values),
+        cmocka_unit_test(test_queue_limit),
+        cmocka_unit_test(test_cancel_running),
+        cmocka_unit_test(test_cancelled_makes_room),
+        cmocka_unit_test(test_cancel_waiting),
+        cmocka_unit_test(test_stop_with_work),
+        cmocka_unit_test(test_cost),
+        cmocka_unit_test(test_pool_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

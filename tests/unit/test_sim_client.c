@@ -53,6 +53,7 @@ struct owner {
     unsigned eagerness; /* a chance to send when it may */
     unsigned closing;   /* a chance to close, per look */
     bool is_keeping;    /* without pauses of its own: sends while it is told of an answer */
+    bool is_paused;     /* stopped reading for a while */
     uint64_t turn_sent;
     struct peer *peer;
     struct bytes memory[2]; /* what was sent, until the turn after the next */
@@ -121,7 +122,7 @@ static void owner_open(struct owner *o)
     FAKE_CHECK(o->client->state == CLIENT_IDLE, "opened when not idle");
     o->opens++;
     o->is_open = true;
-    o->is_told_open = o->is_closing = false;
+    o->is_told_open = o->is_closing = o->is_paused = false;
     o->first = o->count = o->sent_on = o->answered_on = 0;
     o->method = below(4) ? HTTP_GET : HTTP_HEAD;
     o->deadline_ns = below(2) ? TIMER_NEVER : fake_now() + below(3 * NS_PER_S);
@@ -156,7 +157,9 @@ static void owner_send(struct owner *o)
     unsigned count = 1 + (unsigned)below(fake_chance(16000) ? 8 : 1);
     uint64_t turn = sim.loop.ring.turns;
     struct bytes *memory = &o->memory[turn % 2];
-    if (!client_is_usable(o->client) || o->turn_sent == turn || o->count + count > IN_FLIGHT_MAX)
+    bool is_uncertain = sim.loop.ring.is_behind && o->count;
+    if (!client_is_usable(o->client) || o->turn_sent == turn || is_uncertain ||
+        o->count + count > IN_FLIGHT_MAX)
         return;
     bytes_free(memory);
     for (unsigned i = 0; i < count; i++) {
@@ -246,6 +249,10 @@ static void body(struct client *c, struct span bytes)
         FAKE_CHECK(bytes.data[i] == letter(o->number, e->number, e->seen_bytes + i),
                    "owner %u request %u: another body", o->number, e->number);
     e->seen_bytes += (uint32_t)bytes.len;
+    if (fake_chance(6000)) {
+        o->is_paused = true;
+        client_pause(c);
+    }
     if (fake_chance(o->closing / 4))
         owner_close(o);
 }
@@ -458,6 +465,10 @@ static void peers_meet(void)
 static void owner_act(struct owner *o)
 {
     o->next_ns = fake_now() + 1 + below(fake_chance(3000) ? NS_PER_S : 5 * NS_PER_MS);
+    if (o->is_paused) {
+        o->is_paused = false;
+        client_resume(o->client);
+    }
     if (!o->is_open && o->opens == OPENS_MAX)
         o->next_ns = UINT64_MAX;
     else if (!o->is_open)
@@ -495,6 +506,7 @@ static void begin(uint64_t seed, bool trace)
     struct fail f;
     rng_seed(&r, ~seed);
     struct fake_faults faults = choose_faults(&r);
+    faults.falls_behind = (unsigned)rng_below(&r, 2) * 3000;
     fake_start(seed, &faults, trace);
     memset(&sim, 0, sizeof sim);
     struct ring_config ring = {.buffers = 16, .buffer_bytes = 256u << below(6)};
