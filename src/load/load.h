@@ -84,6 +84,8 @@ struct load_config {
         .is_kept_alive = true,           \
         .pipeline = 1,                   \
         .expect_body_bytes = UINT64_MAX, \
+        .find_start = 1000,              \
+        .probe_ns = 2 * NS_PER_S,        \
         .sample_ns = NS_PER_S,           \
     })
 extern const struct option_row load_options[];

@@ -211,6 +211,20 @@ static void test_steps(void **state)
     load_plan_free(p);
 }
 
+/* A search begins where its help says when nothing else is asked for. */
+static void test_find_max(void **state)
+{
+    struct load_config c = LOAD_CONFIG_DEFAULT;
+    (void)state;
+    c.find_max = "p99<50ms";
+    struct load_plan *p = planned(&c);
+    assert_true(p->config.rate == 1000);
+    assert_true(p->config.probe_ns == 2 * NS_PER_S);
+    load_plan_free(p);
+    c.probe_ns = 0;
+    expect_refusal(&c, EXIT_USAGE, "--probe-time");
+}
+
 /* What a target says about itself decides what is loaded. */
 static void test_discovery(void **state)
 {
@@ -238,7 +252,7 @@ int main(void)
         cmocka_unit_test(test_body_file), cmocka_unit_test(test_bad_headers),
         cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_requests),  cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_discovery),
+        cmocka_unit_test(test_find_max),  cmocka_unit_test(test_discovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
