@@ -308,11 +308,11 @@ static void print_find_max(const struct page *p, const struct find_max *m)
                 shown_rate(m->high, high));
     fprintf(p->to, "\n");
     if (m->broke)
-        fprintf(p->to, "%s%-*s%sat %s/s: %s\n", begin(p, FAINT), LABEL_WIDTH, "broke first", end(p),
+        fprintf(p->to, "%s%-*s%sfirst at %s/s: %s\n", begin(p, FAINT), LABEL_WIDTH, "broke", end(p),
                 shown_rate(m->broke->rate, shown), m->broke->broke);
     else if (m->search.is_capped)
         fprintf(p->to, "%s%-*s%snothing: more over these connections cannot be asked for\n",
-                begin(p, FAINT), LABEL_WIDTH, "broke first", end(p));
+                begin(p, FAINT), LABEL_WIDTH, "broke", end(p));
     fprintf(p->to, "\n");
 }
 
