@@ -328,7 +328,7 @@ dist: ## the last commit as build/dist/iubench-VERSION.tar.gz
 deb: all ## a Debian package of this machine's architecture, build/dist/iubench_VERSION_ARCH.deb
 	@tools/deb $(VERSION) '$(MAKE) --no-print-directory B=$(B)'
 
-check-dist: ## clone, demo and tutorial in a fresh Debian (root, network, minutes)
+check-dist: ## clone, the two commands, tutorial and package in a fresh Debian (root, network, an hour)
 	@tools/check-dist
 
 clean: ## remove everything made
