@@ -15,7 +15,7 @@ from iubench import IS_SANITIZED, PROGRAM, ROOT, run
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer build is not packaged")
 
 
-def shell(*words, cwd=ROOT, seconds=180, env=None):
+def shell(*words, cwd=ROOT, seconds=600, env=None):
     done = subprocess.run(list(map(str, words)), cwd=cwd, capture_output=True, text=True, timeout=seconds,
                           env={**os.environ, **(env or {})}, check=False)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
