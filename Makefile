@@ -43,6 +43,10 @@ endif
 LIBRARY_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBRARIES))
 # libmemcached asks for two more libraries that only its SASL and pool users need.
 LIBRARY_LIBS := $(filter-out -lsasl2 -lmemcachedutil,$(shell $(PKG_CONFIG) --libs $(LIBRARIES)))
+# STATIC=1: those of which there is an archive are linked in. docs/DEPENDENCIES.md says why not the others.
+ARCHIVES := $(if $(STATIC),$(foreach l,uring sqlite3 jansson inih z,$(if $(filter /%,\
+	$(shell $(CC) -print-file-name=lib$l.a)),$l)))
+LIBRARY_LIBS := $(foreach l,$(LIBRARY_LIBS),$(if $(filter $(l:-l%=%),$(ARCHIVES)),$(l:-l%=-l:lib%.a),$l))
 # The charts of the page, one JavaScript file that is built into it.
 DYGRAPHS ?= $(firstword $(wildcard /usr/share/javascript/dygraphs/dygraph.min.js \
 	node_modules/dygraphs/dist/dygraph.min.js))
@@ -94,6 +98,7 @@ help: ## print this
 	@echo
 	@echo '  B=build/asan SAN=address,undefined   a sanitizer build beside the plain one'
 	@echo '  V=1                                  show the commands'
+	@echo '  STATIC=1                             link in the libraries of which there is an archive'
 	@echo '  WERROR=1                             warnings are errors, as in CI'
 	@echo '  FUZZ_SECONDS=20                      how long make fuzz runs each fuzzer'
 	@echo '  prefix=/usr/local DESTDIR=           where make install puts things'
@@ -103,9 +108,9 @@ help: ## print this
 iubench: $(B)/iubench
 	@cp -f $< $@
 
-$(B)/iubench: $(B)/src/main.o $(B)/libiubench.a
+$(B)/iubench: $(B)/src/main.o $(B)/libiubench.a $(B)/gen/libraries
 	@echo "  LINK   $@"
-	$(Q)$(CC) $(CFLAGS) $(LTO) $(SAN_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(LTO) $(SAN_FLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
 
 $(B)/libiubench.a: $(PARTS)
 	@rm -f $@
@@ -135,6 +140,12 @@ FLAGS := $(CC) $(CPPFLAGS) $(filter-out -Werror -ffile-prefix-map=%,$(CFLAGS)) $
 $(B)/gen/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# Other libraries link the program anew.
+$(B)/gen/libraries: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LDLIBS)' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # What --version and the man pages say; written only when it changes.
@@ -331,7 +342,7 @@ dist: ## the last commit as build/dist/iubench-VERSION.tar.gz
 deb: all ## a Debian package of this machine's architecture, build/dist/iubench_VERSION_ARCH.deb
 	@tools/deb $(VERSION) '$(MAKE) --no-print-directory B=$(B)'
 
-check-dist: ## clone, demo and tutorial in a fresh Debian (root, network, minutes)
+check-dist: ## clone, the two commands, tutorial and package in a fresh Debian (root, network, an hour)
 	@tools/check-dist
 
 clean: ## remove everything made

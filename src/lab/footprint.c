@@ -2,7 +2,7 @@
  * file system. */
 #include "lab/footprint.h"
 
-#include <fts.h>
+#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,20 +15,22 @@
 
 static const useconds_t SETTLE_US = 1000000;
 
-static double size_below(char *path)
+static _Thread_local double walked_bytes; /* nftw() hands nothing on */
+
+static int add_size(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
-    char *const roots[] = {path, NULL};
-    double size_bytes = 0;
-    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    for (FTSENT *entry; walk && (entry = fts_read(walk));) {
-        if (entry->fts_info == FTS_F || entry->fts_info == FTS_SL)
-            size_bytes += (double)entry->fts_statp->st_size;
-        else if (entry->fts_info == FTS_NS || entry->fts_info == FTS_ERR)
-            size_bytes = NAN;
-    }
-    if (!walk || fts_close(walk))
-        return NAN;
-    return size_bytes;
+    (void)path, (void)at;
+    if (kind == FTW_F || kind == FTW_SL)
+        walked_bytes += (double)st->st_size;
+    else if (kind != FTW_D)
+        walked_bytes = NAN;
+    return 0;
+}
+
+static double size_below(const char *path)
+{
+    walked_bytes = 0;
+    return nftw(path, add_size, 16, FTW_PHYS) ? NAN : walked_bytes;
 }
 
 double footprint_size(const char *files, const char *directory)

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/cgroup.h"
+#include "lab/files.h"
 #include "lab/pgconf.h"
 #include "lab/tree.h"
 
@@ -67,17 +68,6 @@ static void ignore_signals(void)
     sigprocmask(SIG_BLOCK, &child, NULL);
 }
 
-/* Keeps the socket and standard error; the listeners, results and pipes of the main process must
- * not stay open because the keeper lives longer. */
-static void keep_files(int fd)
-{
-    int kept = fcntl(fd, F_DUPFD, 4), null = open("/dev/null", O_RDWR);
-    dup2(null, 0);
-    dup2(null, 1);
-    k.fd = dup3(kept, 3, O_CLOEXEC);
-    close_range(4, ~0u, 0);
-}
-
 /* Nothing of the user's PG* and LC_* may reach the servers. */
 static void keep_environment(void)
 {
@@ -115,7 +105,7 @@ static bool settle(int fd)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     reset_signals();
     ignore_signals();
-    keep_files(fd);
+    k.fd = files_keep_only(fd);
     keep_environment();
     umask(077);
     sched_setaffinity(0, sizeof k.order->cpus, &k.order->cpus);

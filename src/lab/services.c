@@ -68,18 +68,22 @@ static bool is_open_to_all(const char *folder)
 static bool make_folder(struct keeper_order *o, struct fail *f)
 {
     const char *parents[] = {getenv("TMPDIR"), "/tmp", "/var/tmp"};
+    const char *why = NULL;
     for (int i = 0; i < 3; i++) {
         const char *parent = parents[i];
-        if (!parent || *parent != '/' || strlen(parent) > FOLDER_PARENT_MAX ||
-            (o->is_other_user && !is_open_to_all(parent)))
+        if (!parent || *parent != '/' || strlen(parent) > FOLDER_PARENT_MAX)
             continue;
+        if (o->is_other_user && !is_open_to_all(parent)) {
+            why = "users other than root cannot walk there (chmod o+x each folder on the way)";
+            continue;
+        }
         snprintf(o->folder, sizeof o->folder, "%s/iubench-XXXXXX", parent);
         if (mkdtemp(o->folder))
             return true;
+        why = strerror(errno);
     }
     return fail_set(f, EXIT_FAILED,
-                    "cannot make a folder for services in $TMPDIR, /tmp or /var/tmp: %s",
-                    strerror(errno));
+                    "cannot make a folder for services in $TMPDIR, /tmp or /var/tmp: %s", why);
 }
 
 static bool choose_user(struct keeper_order *o, struct fail *f)

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "lab/files.h"
 #include "net/sock.h"
 
 #define GRACE_WAIT_NS NS_PER_S /* for workers to follow their parent */
@@ -57,11 +58,7 @@ static void settle(int fd)
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_SETMASK, &child, NULL);
 
-    int kept = fcntl(fd, F_DUPFD, 4), null = open("/dev/null", O_RDWR);
-    dup2(null, 0);
-    dup2(null, 1);
-    w.fd = dup3(kept, 3, O_CLOEXEC);
-    close_range(4, ~0u, 0);
+    w.fd = files_keep_only(fd);
     w.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     w.order = mem_need(1, sizeof *w.order);
     sock_raise_descriptors(); /* as a pod has them; not every runtime does so itself */

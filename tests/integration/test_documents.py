@@ -2,12 +2,14 @@
 
 import os
 import re
+import shlex
+import signal
 import socket
 import subprocess
 
 import pytest
 
-from iubench import IS_SANITIZED, PROGRAM, ROOT, run
+from iubench import IS_SANITIZED, PROGRAM, ROOT, Process, run
 
 # A line that ends otherwise than a user should see ends the tutorial: 3 and 5 are answers, not failures.
 WATCH = """trap 'code=$?; case $code in 3|5) ;; *) echo "exit code $code: $BASH_COMMAND" >&2; exit 1 ;; esac' ERR
@@ -45,6 +47,28 @@ def test_tutorial_works_line_by_line(tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert {"service.json", "ceiling.json", "both.html", "first"} <= set(os.listdir(tmp_path))
     assert {"result.json", "report.html"} <= set(os.listdir(tmp_path / "first"))
+
+
+def test_lines_that_take_longer_begin(tmp_path):
+    """Those that are shown behind a prompt: interrupted after a moment, but not refused."""
+    lines = re.findall(r"^\$ \./iubench (.*)", read("docs/TUTORIAL.md"), re.MULTILINE)
+    assert len(lines) >= 3
+    server = Process("serve", "--mode", "static", "--listen", "127.0.0.1:0")
+    try:
+        for line in lines:
+            words = shlex.split(line.replace("http://127.0.0.1:8000", server.url))
+            child = subprocess.Popen([PROGRAM, *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE, text=True)
+            try:
+                child.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGINT)
+            _, errors = child.communicate(timeout=60)
+            assert child.returncode not in (2, 4), f"{line}: {errors}"
+        server.stop()
+    finally:
+        if server.is_running():
+            server.kill()
 
 
 @pytest.mark.parametrize("name", documents())

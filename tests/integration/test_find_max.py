@@ -48,6 +48,7 @@ def test_limit_is_found(serve, load):
     # the target's figures are those of the last run
     assert result["target_rps"] == pytest.approx(found["max_rps"])
     assert re.match(r"[\d ]+ requests/s hold availability >= 98 %; 95 % interval", result["output"])
+    assert re.search(r"^broke     first at [\d ]+/s: availability >= 98 %: ", result["output"], re.MULTILINE)
 
 
 def test_each_run_is_a_line(serve):

@@ -15,7 +15,7 @@ from iubench import IS_SANITIZED, PROGRAM, ROOT, run
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer build is not packaged")
 
 
-def shell(*words, cwd=ROOT, seconds=180, env=None):
+def shell(*words, cwd=ROOT, seconds=600, env=None):
     done = subprocess.run(list(map(str, words)), cwd=cwd, capture_output=True, text=True, timeout=seconds,
                           env={**os.environ, **(env or {})}, check=False)
     assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
@@ -79,18 +79,39 @@ def test_uninstall_removes_what_was_installed_and_nothing_else(tmp_path):
     assert not (tmp_path / "opt/iu/share/iubench").exists()
 
 
-@needs_git
-def test_same_source_gives_the_same_bytes_in_another_folder(tmp_path):
-    """Built a second time, without git, in a folder whose name has another length."""
-    copy = tmp_path / "somewhere" / "else"
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A copy of the source, without git, in a folder whose name has another length, built there."""
+    copy = tmp_path_factory.mktemp("somewhere") / "else"
     for name in shell("git", "ls-files", "-z").split("\0")[:-1]:
         if os.path.isfile(os.path.join(ROOT, name)) and not name.startswith("tests/"):
             os.makedirs((copy / name).parent, exist_ok=True)
             shutil.copy(os.path.join(ROOT, name), copy / name)
     (copy / "REVISION").write_text(shell("tools/revision", "0.1.0"))
-    make("build/iubench", cwd=copy)
-    assert filecmp.cmp(copy / "build/iubench", PROGRAM, shallow=False), \
+    make("build/iubench", cwd=copy, env={"TZ": "Pacific/Kiritimati"})
+    shutil.copy(copy / "build/iubench", copy / "first")
+    return copy
+
+
+@needs_git
+def test_same_source_gives_the_same_bytes_in_another_folder(elsewhere):
+    assert filecmp.cmp(elsewhere / "first", PROGRAM, shallow=False), \
         f"{PROGRAM} is another program: is it up to date?"
+
+
+def needed_by(program):
+    return set(re.findall(r"NEEDED\s+lib(\S+?)\.so", shell("objdump", "-p", program)))
+
+
+@needs_git
+def test_archives_are_linked_in_where_there_are_some(elsewhere):
+    """What is left are the libraries that docs/DEPENDENCIES.md names, and those without an archive here."""
+    make("build/iubench", "STATIC=1", cwd=elsewhere)
+    program = elsewhere / "build/iubench"
+    left = needed_by(program) - {"pq", "memcached", "c", "m"}
+    assert not [name for name in left if os.path.isabs(shell("gcc", f"-print-file-name=lib{name}.a").strip())]
+    assert needed_by(program) < needed_by(PROGRAM)
+    assert shell(program, "--version") == run("--version")[1]
 
 
 @needs_git

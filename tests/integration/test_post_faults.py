@@ -2,6 +2,7 @@
 the server itself, under load."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -204,3 +205,15 @@ def test_run_verify_needs_something_to_read():
     code, _, err = run("run", "test2", "--services", "embedded", "--verify", "-d", "1s", timeout=60)
     assert code == 2
     assert "only rows in PostgreSQL can be read back" in err
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or PROGRAM.startswith("/tmp/"), reason="folders for all are mounted over, by root")
+def test_services_without_a_folder_for_their_user():
+    """Root's servers run as another user: where that one can walk nowhere, it is said, with the mend."""
+    mount = 'mount -t tmpfs -o mode=700 tmpfs /tmp && mount -t tmpfs -o mode=700 tmpfs /var/tmp && exec "$@"'
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", mount, "sh", PROGRAM, "run", "test2", "--services",
+                           "managed", "-d", "1s", "--out", "results"], cwd="/tmp", capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "TMPDIR": ""}, check=False)
+    if "unshare failed" in done.stderr:
+        pytest.skip("no folder can be mounted here")
+    assert done.returncode == 1 and "users other than root cannot walk there (chmod o+x" in done.stderr

@@ -173,8 +173,7 @@ static void test_choose_refused(void **state)
         {"/0", "core list of the target is empty", EXIT_USAGE},
         {"0/", "core list of the client is empty", EXIT_USAGE},
         {"0/1000", "cores of the client: ", EXIT_LACKING},
-        {"automatic", "expected auto, none, a core list, or TARGET/CLIENT[/SERVICES]",
-         EXIT_USAGE},
+        {"automatic", "expected auto, none, a core list, or TARGET/CLIENT[/SERVICES]", EXIT_USAGE},
         {"", "expected auto", EXIT_USAGE},
     };
     struct pinning p;
