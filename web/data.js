@@ -109,7 +109,7 @@ function offeredIn(point) {
 
 /* What came of each rate that was offered: [{offered, rps, p99_us, availability}], by rate. Of the
  * seconds at one rate it is the median; the short second at the end of a run tells nothing. A
- * search has its runs instead. */
+ * search has its runs instead, and a run of one rate its own p99. */
 function curveOf(c) {
     const byRate = new Map();
     for (const point of c.target.find_max?.probes ?? c.rows) {
@@ -121,6 +121,8 @@ function curveOf(c) {
     }
     const middle = (same, key) =>
         same.length === 1 ? same[0][key] : median(same.map((point) => point[key]));
+    const { find_max, latency_us } = c.target;
+    const whole = byRate.size === 1 && !find_max && latency_us?.count > 0 ? latency_us.p99 : null;
     return [...byRate.keys()]
         .sort((a, b) => a - b)
         .map((offered) => {
@@ -128,7 +130,7 @@ function curveOf(c) {
             return {
                 offered,
                 rps: middle(same, "rps"),
-                p99_us: middle(same, "p99_us"),
+                p99_us: whole ?? middle(same, "p99_us"),
                 availability: middle(same, "availability"),
             };
         });

@@ -309,27 +309,122 @@ function columnsOf(contestants) {
     ];
 }
 
-function contestantRow(c, contestants, columns) {
+function swatchOf(colour) {
     const swatch = element("i", { className: "swatch" });
-    swatch.style.setProperty("--line", `var(--${c.colour})`);
-    const note = noteOf(c, contestants);
-    return element(
-        "tr",
-        {},
+    swatch.style.setProperty("--line", `var(--${colour})`);
+    return swatch;
+}
+
+/* Rows are {name, colour, note, item}; a column makes its cell of the item. */
+function dataTable(head, columns, rows) {
+    const heads = columns.map((column) =>
         element(
             "th",
-            { scope: "row" },
-            element("span", { className: "name" }, contestants.length > 1 ? swatch : null, c.label),
-            note ? element("small", { className: "note", textContent: note }) : null,
+            { scope: "col", className: column.isText ? "text" : "" },
+            column.head,
+            column.note ? element("small", { textContent: column.note }) : null,
         ),
-        ...columns.map((column) => {
-            const cell = element("td", {
-                className: column.isText ? "text" : "",
-                "data-head": joined([column.head, column.note]),
-            });
-            cell.append(column.of(c));
-            return cell;
-        }),
+    );
+    const lines = rows.map(({ name, colour, note, item }) =>
+        element(
+            "tr",
+            {},
+            element(
+                "th",
+                { scope: "row" },
+                element("span", { className: "name" }, colour ? swatchOf(colour) : null, name),
+                note ? element("small", { className: "note", textContent: note }) : null,
+            ),
+            ...columns.map((column) => {
+                const cell = element("td", {
+                    className: column.isText ? "text" : "",
+                    "data-head": joined([column.head, column.note]),
+                });
+                cell.append(column.of(item));
+                return cell;
+            }),
+        ),
+    );
+    return element(
+        "div",
+        { className: "table" },
+        element(
+            "table",
+            {},
+            element(
+                "thead",
+                {},
+                element("tr", {}, element("th", { scope: "col", textContent: head }), ...heads),
+            ),
+            element("tbody", {}, ...lines),
+        ),
+    );
+}
+
+/* --- races of the same, together --- */
+
+/* The unit once. */
+function intervalText([low, high], text) {
+    const [from, to] = [text(low), text(high)].map((end) => end.split("\u202f"));
+    const unit = to[to.length - 1];
+    if (from.join() === to.join()) return to.join("\u202f");
+    if (unit === from[from.length - 1] && !/\d/.test(unit)) from.pop();
+    return from.join("\u202f") + " – " + to.join("\u202f");
+}
+
+/* The median, and below it what the races scatter over. */
+function figureCell(figure, text) {
+    const cell = document.createDocumentFragment();
+    cell.append(text(figure?.median));
+    if (figure?.interval)
+        cell.append(
+            element("small", {
+                className: "interval",
+                textContent: intervalText(figure.interval, text),
+            }),
+        );
+    return cell;
+}
+
+function racesVerdict({ races, verdicts }) {
+    const worst = ["INVALID", "SUSPECT", "VALID"].find((status) => verdicts?.[status] > 0);
+    if (!worst) return DASH;
+    const mark = element("span", { className: "mark " + worst.toLowerCase(), textContent: worst });
+    const cell = document.createDocumentFragment();
+    const share = `${verdicts[worst]} of ${races} races`;
+    cell.append(mark, element("small", { className: "interval", textContent: share }));
+    return cell;
+}
+
+function racesTable(contestants, isHeld) {
+    const figure = (key, text) => (side) => figureCell(side[key], text);
+    const columns = [
+        { head: "Verdict", of: racesVerdict, isText: true },
+        {
+            head: isHeld ? "Held rate" : "Rate",
+            note: "requests/s",
+            of: figure("rps", format.rate),
+        },
+        { head: "p99", of: figure("p99_us", format.latency) },
+        { head: "CPU", note: "per request", of: figure("cpu_us_per_request", format.latency) },
+        { head: "Memory", note: "at most", of: figure("memory_bytes", format.bytes) },
+        { head: "Availability", of: figure("availability", format.share) },
+    ];
+    const rows = contestants[0].document.races.contestants.map((side) => ({
+        name: side.name,
+        colour: contestants.find((c) => c.target.name === side.name)?.colour,
+        item: side,
+    }));
+    return dataTable("Medians of the races", columns, rows);
+}
+
+/* Races of one result, of which some are of the same contestant. */
+function hasRepeats(contestants) {
+    const races = contestants[0]?.document.races;
+    return (
+        races?.repeats > 1 &&
+        races.contestants?.length > 0 &&
+        contestants.every((c) => c.document.races === races)
     );
 }
 
@@ -380,45 +475,37 @@ function publishedBlock(documents) {
     );
 }
 
+function eachTable(contestants) {
+    const isMany = contestants.length > 1;
+    return dataTable(
+        isMany ? "Contestant" : "Target",
+        columnsOf(contestants),
+        contestants.map((c) => ({
+            name: c.label,
+            colour: isMany ? c.colour : null,
+            note: noteOf(c, contestants),
+            item: c,
+        })),
+    );
+}
+
 function showContestants(documents, contestants, isLive) {
-    const columns = columnsOf(contestants);
     const isTable = contestants.length > 0 && !(isLive && contestants.length === 1);
-    const table =
-        isTable &&
-        element(
-            "div",
-            { className: "table" },
-            element(
-                "table",
-                {},
-                element(
-                    "thead",
-                    {},
-                    element(
-                        "tr",
-                        {},
-                        element("th", {
-                            scope: "col",
-                            textContent: contestants.length > 1 ? "Contestant" : "Target",
-                        }),
-                        ...columns.map((column) =>
-                            element(
-                                "th",
-                                { scope: "col", className: column.isText ? "text" : "" },
-                                column.head,
-                                column.note ? element("small", { textContent: column.note }) : null,
-                            ),
-                        ),
-                    ),
-                ),
-                element(
-                    "tbody",
-                    {},
-                    ...contestants.map((c) => contestantRow(c, contestants, columns)),
-                ),
-            ),
-        );
-    byId("contestants").replaceChildren(...[table, publishedBlock(documents)].filter(Boolean));
+    const isHeld = contestants.some((c) => kneeOf(c) !== null || isKnown(c.target.held_rps));
+    const each = isTable ? eachTable(contestants) : null;
+    const parts = hasRepeats(contestants)
+        ? [
+              racesTable(contestants, isHeld),
+              publishedBlock(documents),
+              element(
+                  "details",
+                  {},
+                  element("summary", { textContent: `Every race (${contestants.length})` }),
+                  each,
+              ),
+          ]
+        : [each, publishedBlock(documents)];
+    byId("contestants").replaceChildren(...parts.filter(Boolean));
 }
 
 /* --- the machine, and once more --- */

@@ -1,5 +1,5 @@
-/* Of the seconds at one rate the median p99 stands for it; a search has its runs instead. Rates
- * within one hundredth are the same. */
+/* Of the seconds at one rate the median p99 stands for it; a search has its runs instead, and a run that
+ * was of one rate as a whole its own p99. Rates within one hundredth are the same. */
 #include "report/equal.h"
 
 #include <math.h>
@@ -48,6 +48,18 @@ static int by_rate(const void *a, const void *b)
     return first ? (first > 0) - (first < 0) : (second > 0) - (second < 0);
 }
 
+/* What it quotes is then of that rate. */
+static void take_whole(struct curve *c, const json_t *target)
+{
+    const json_t *latency = json_object_get(target, "latency_us");
+    double p99_us = number_of(latency, "p99");
+    bool is_one_rate = c->count && c->points[0].offered == c->points[c->count - 1].offered;
+    if (is_one_rate && number_of(latency, "count") > 0 && !isnan(p99_us)) {
+        c->points[0].p99_us = p99_us;
+        c->count = 1;
+    }
+}
+
 static struct curve curve_of(const json_t *target)
 {
     const json_t *probes = json_object_get(json_object_get(target, "find_max"), "probes");
@@ -60,6 +72,8 @@ static struct curve curve_of(const json_t *target)
             c.points[c.count++] = p;
     }
     qsort(c.points, c.count, sizeof *c.points, by_rate);
+    if (!probes)
+        take_whole(&c, target);
     return c;
 }
 

@@ -4,14 +4,17 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "report/environment.h"
 #include "report/file.h"
 #include "report/merge.h"
 #include "report/json_priv.h"
+#include "report/repeats.h"
 #include "report/usage.h"
 #include "version.h"
 
@@ -369,22 +372,58 @@ static json_t *client_json(const struct result *r)
 /* The worst verdict, and every reason; with several targets a reason says whose it is. */
 static json_t *overall_verdict(const struct result *r)
 {
+    enum { REASONS_MAX = 64 };
+    struct repeats_reason all[REASONS_MAX];
     enum load_verdict worst = LOAD_VALID;
     json_t *reasons = json_array();
-    for (unsigned i = 0; i < r->target_count; i++) {
-        const struct load_result *l = r->targets[i].load;
-        if (l->verdict > worst)
-            worst = l->verdict;
-        for (unsigned j = 0; j < l->reason_count; j++) {
-            struct text reason = {0};
-            if (r->target_count > 1)
-                text_addf(&reason, "%s: ", r->targets[i].name);
-            text_addf(&reason, "%s", l->reasons[j]);
-            CHECK(json_array_append_new(reasons, words(reason.data)) == 0);
-            text_free(&reason);
-        }
+    if (r->target_count == 1)
+        return verdict_json(r->targets[0].load);
+    for (unsigned i = 0; i < r->target_count; i++)
+        if (r->targets[i].load->verdict > worst)
+            worst = r->targets[i].load->verdict;
+    unsigned count = repeats_reasons(r, all, REASONS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        struct text reason = {0};
+        repeats_reason_text(&all[i], &reason);
+        CHECK(json_array_append_new(reasons, words(reason.data)) == 0);
+        text_free(&reason);
     }
     return json_pack("{s:s, s:o}", "status", verdict_names[worst], "reasons", reasons);
+}
+
+static json_t *figure_json(const struct repeats_figure *f)
+{
+    json_t *to = json_object();
+    bool has_interval = isfinite(f->interval.low);
+    put(to, "median", number(f->median));
+    put(to, "interval",
+        has_interval ? json_pack("[f, f]", f->interval.low, f->interval.high) : json_null());
+    put(to, "races", json_integer(f->count));
+    return to;
+}
+
+static json_t *side_json(const struct repeats_side *s)
+{
+    json_t *to = json_object(), *verdicts = json_object();
+    for (unsigned i = 0; i < 3; i++)
+        put(verdicts, verdict_names[i], json_integer(s->by_verdict[i]));
+    put(to, "name", words(s->name));
+    put(to, "races", json_integer(s->races));
+    put(to, "verdicts", verdicts);
+    for (unsigned i = 0; i < REPEATS_METRICS; i++)
+        put(to, repeats_keys[i], figure_json(&s->figures[i]));
+    return to;
+}
+
+static json_t *contestants_json(const struct result *r)
+{
+    struct repeats_side *sides = mem_need(r->target_count + 1, sizeof *sides);
+    unsigned count = repeats_sides(r, sides);
+    json_t *to = json_array();
+    for (unsigned i = 0; i < count; i++)
+        CHECK(json_array_append_new(to, side_json(&sides[i])) == 0);
+    free(sides);
+    return to;
 }
 
 static json_t *shape_json(const struct result_shape *s)
@@ -400,8 +439,9 @@ static json_t *shape_json(const struct result_shape *s)
     return to;
 }
 
-static json_t *races_json(const struct result_races *r)
+static json_t *races_json(const struct result *result)
 {
+    const struct result_races *r = &result->races;
     if (!r->repeats)
         return json_null();
     json_t *to = json_object(), *failures = json_array();
@@ -419,6 +459,7 @@ static json_t *races_json(const struct result_races *r)
     put(to, "warmup_s", json_real((double)r->warmup_ns / NS_PER_S));
     put(to, "shape", shape_json(&r->shape));
     put(to, "failures", failures);
+    put(to, "contestants", contestants_json(result));
     return to;
 }
 
@@ -449,7 +490,7 @@ json_t *result_json(const struct result *r)
     json_t *to = result_head_json(r), *targets = json_array();
     for (unsigned i = 0; i < r->target_count; i++)
         CHECK(json_array_append_new(targets, target_json(&r->targets[i])) == 0);
-    put(to, "races", races_json(&r->races));
+    put(to, "races", races_json(r));
     put(to, "targets", targets);
     put(to, "client", client_json(r));
     put(to, "verdict", overall_verdict(r));

@@ -4,10 +4,13 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "report/repeats.h"
 #include "report/shown.h"
 #include "report/usage.h"
 
@@ -41,9 +44,10 @@ static const char *end(const struct page *p)
     return p->is_colored ? "\033[0m" : "";
 }
 
-static enum shade verdict_shade(const struct load_result *r)
+static enum shade verdict_shade(enum load_verdict verdict)
 {
-    return r->verdict == LOAD_VALID ? GOOD : r->verdict == LOAD_SUSPECT ? WARN : BAD;
+    static const enum shade shades[] = {GOOD, WARN, BAD};
+    return shades[verdict];
 }
 
 /* "-" where nothing was recorded. */
@@ -58,7 +62,7 @@ static const char *shown_percentile(const struct hist *h, double percent,
 static void print_headline(const struct page *p, const struct load_result *r)
 {
     char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[SHOWN_BYTES], held[32];
-    fprintf(p->to, "%s%s%s  %s%s requests/s%s", begin(p, verdict_shade(r)),
+    fprintf(p->to, "%s%s%s  %s%s requests/s%s", begin(p, verdict_shade(r->verdict)),
             verdict_names[r->verdict], end(p), begin(p, BOLD), shown_rate(r->quoted_rps, rps),
             end(p));
     if (!isnan(r->held_rps) && r->held_rps > 0)
@@ -247,7 +251,7 @@ static void print_wrapped(const struct page *p, const char *text)
 static void print_reasons(const struct page *p, const struct load_result *r)
 {
     for (unsigned i = 0; i < r->reason_count; i++) {
-        fprintf(p->to, "%s%-*s%s", begin(p, verdict_shade(r)), LABEL_WIDTH,
+        fprintf(p->to, "%s%-*s%s", begin(p, verdict_shade(r->verdict)), LABEL_WIDTH,
                 i ? "" : verdict_names[r->verdict], end(p));
         print_wrapped(p, r->reasons[i]);
     }
@@ -354,36 +358,129 @@ static void print_one(const struct page *p, const struct result *r, const struct
     print_reasons(p, t->load);
 }
 
-static void print_row(const struct page *p, const struct result_target *t)
+/* --- several --- */
+
+enum { NAME_WIDTH_MIN = 19, NAME_WIDTH_MAX = 32 };
+
+static int name_width(const struct repeats_side *sides, unsigned count)
 {
-    const struct load_result *r = t->load;
-    char rps[32], p50[UNITS_TEXT_BYTES], p99[UNITS_TEXT_BYTES], available[SHOWN_BYTES],
-        cpu[32] = "-";
-    double cpu_us = usage_sum(r, PARTY_TARGET).cpu_us_per_request;
-    if (!isnan(cpu_us))
-        snprintf(cpu, sizeof cpu, "%.2f us", cpu_us);
-    fprintf(p->to, "%-20s%12s%11s%11s%13s%12s  %s%s%s\n", t->name, shown_rate(r->quoted_rps, rps),
-            shown_percentile(r->quoted_latency, 50, p50),
-            shown_percentile(r->quoted_latency, 99, p99),
-            shown_share(load_availability(r, &r->counts), available), cpu,
-            begin(p, verdict_shade(r)), verdict_names[r->verdict], end(p));
+    size_t width = NAME_WIDTH_MIN;
+    for (unsigned i = 0; i < count; i++) {
+        size_t len = strlen(sides[i].name);
+        if (len > width && len <= NAME_WIDTH_MAX)
+            width = len;
+    }
+    return (int)width + 1;
+}
+
+/* One end of the intervals, or the medians, each under its head. */
+static void print_figures(const struct page *p, const char *name, int width,
+                          const struct repeats_side *side,
+                          double (*of)(const struct repeats_figure *f))
+{
+    char rate[SHOWN_BYTES] = "-", p50[UNITS_TEXT_BYTES] = "-", p99[UNITS_TEXT_BYTES] = "-",
+         available[SHOWN_BYTES] = "-", cpu[UNITS_TEXT_BYTES] = "-";
+    double values[REPEATS_METRICS];
+    for (unsigned i = 0; i < REPEATS_METRICS; i++)
+        values[i] = of(&side->figures[i]);
+    if (isfinite(values[REPEATS_RPS]))
+        shown_rate(values[REPEATS_RPS], rate);
+    if (isfinite(values[REPEATS_P50_US]))
+        units_latency_text((uint64_t)(values[REPEATS_P50_US] * 1000), p50);
+    if (isfinite(values[REPEATS_P99_US]))
+        units_latency_text((uint64_t)(values[REPEATS_P99_US] * 1000), p99);
+    if (isfinite(values[REPEATS_AVAILABILITY]))
+        shown_share(values[REPEATS_AVAILABILITY], available);
+    if (isfinite(values[REPEATS_CPU_US]))
+        units_latency_text((uint64_t)(values[REPEATS_CPU_US] * 1000), cpu);
+    bool is_long = (int)strlen(name) >= width;
+    fprintf(p->to, "%s%s%-*s%12s%10s%10s%13s%12s", name, is_long ? "\n" : "",
+            is_long ? width : width - (int)strlen(name), "", rate, p50, p99, available, cpu);
+}
+
+static double median_of(const struct repeats_figure *f)
+{
+    return f->median;
+}
+
+static double low_of(const struct repeats_figure *f)
+{
+    return f->interval.low;
+}
+
+static double high_of(const struct repeats_figure *f)
+{
+    return f->interval.high;
+}
+
+/* "VALID"; of several races how many have the worst of their verdicts. */
+static void print_side_verdict(const struct page *p, const struct repeats_side *side)
+{
+    unsigned worst = side->by_verdict[LOAD_INVALID]   ? LOAD_INVALID
+                     : side->by_verdict[LOAD_SUSPECT] ? LOAD_SUSPECT
+                                                      : LOAD_VALID;
+    fprintf(p->to, "  %s%s%s", begin(p, verdict_shade(worst)), verdict_names[worst], end(p));
+    if (side->races > 1)
+        fprintf(p->to, " %u of %u", side->by_verdict[worst], side->races);
+    fprintf(p->to, "\n");
+}
+
+static void print_side(const struct page *p, const struct repeats_side *side, int width)
+{
+    print_figures(p, side->name, width, side, median_of);
+    print_side_verdict(p, side);
+    if (isnan(side->figures[REPEATS_RPS].interval.low))
+        return;
+    fprintf(p->to, "%s", begin(p, FAINT));
+    print_figures(p, "  interval from", width, side, low_of);
+    fprintf(p->to, "\n");
+    print_figures(p, "  to", width, side, high_of);
+    fprintf(p->to, "%s\n", end(p));
+}
+
+static void print_sides(const struct page *p, const struct result *r)
+{
+    struct repeats_side *sides = mem_need(r->target_count + 1, sizeof *sides);
+    unsigned count = repeats_sides(r, sides);
+    int width = name_width(sides, count);
+    fprintf(p->to, "%s%-*s%12s%10s%10s%13s%12s%s\n", begin(p, FAINT), width, r->scenario,
+            "requests/s", "p50", "p99", "availability", "CPU/request", end(p));
+    for (unsigned i = 0; i < count; i++)
+        print_side(p, &sides[i], width);
+    free(sides);
+}
+
+static void print_all_reasons(const struct page *p, const struct result *r)
+{
+    enum { REASONS_MAX = 16 };
+    struct repeats_reason all[REASONS_MAX];
+    unsigned count = repeats_reasons(r, all, REASONS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        struct text reason = {0};
+        repeats_reason_text(&all[i], &reason);
+        fprintf(p->to, "%s%-*s%s", begin(p, verdict_shade(all[i].verdict)), LABEL_WIDTH,
+                verdict_names[all[i].verdict], end(p));
+        print_wrapped(p, reason.data);
+        text_free(&reason);
+    }
+}
+
+static void print_several(const struct page *p, const struct result *r)
+{
+    print_sides(p, r);
+    print_batch(p, r);
+    for (unsigned i = 0; i < r->target_count; i++) {
+        print_fault(p, &r->targets[i], r->targets[i].name);
+        print_expectations(p, r->targets[i].load);
+    }
+    print_all_reasons(p, r);
 }
 
 void result_print(const struct result *r, FILE *to, bool color)
 {
     struct page p = {.to = to, .is_colored = color};
-    if (r->target_count == 1) {
+    if (r->target_count == 1)
         print_one(&p, r, &r->targets[0]);
-        return;
-    }
-    fprintf(to, "%s%-20s%12s%11s%11s%13s%12s%s\n", begin(&p, FAINT), r->scenario, "requests/s",
-            "p50", "p99", "availability", "CPU/request", end(&p));
-    for (unsigned i = 0; i < r->target_count; i++)
-        print_row(&p, &r->targets[i]);
-    print_batch(&p, r);
-    for (unsigned i = 0; i < r->target_count; i++) {
-        print_fault(&p, &r->targets[i], r->targets[i].name);
-        print_expectations(&p, r->targets[i].load);
-        print_reasons(&p, r->targets[i].load);
-    }
+    else
+        print_several(&p, r);
 }

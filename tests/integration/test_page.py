@@ -119,6 +119,19 @@ def test_each_panel_has_its_values(show):
     assert len(panels) == len(BY_KEY) + len(BY_RATE) + len(BY_PARTY) + 1
 
 
+def test_one_rate_as_a_whole(show):
+    """Of a run at one rate the p99 is its own, not the median of its seconds'."""
+    targets = [results.target(name, 6, top_rps=6000) for name in ("a", "b")]
+    for i, target in enumerate(targets):
+        target["latency_us"]["p99"] = 4321.0 + i
+        target["held_rps"] = None
+        for row in target["series"]:
+            row["target_rps"] = 6000.0
+    page = show(results.result(*targets))
+    assert [row[3] for row in page.cells()] == ["4.32 ms", "4.32 ms"]
+    assert page.run("return contestantsOf(documents).map((c) => c.curve[0].p99_us)") == [4321, 4322]
+
+
 def test_head_figures_and_table(show):
     document = results.result(reasons=["the client was the limit"], status="SUSPECT")
     document["scenario"].update(published="Go reaches 35 k", figures=[
@@ -187,6 +200,28 @@ def test_repeats(show):
     assert rate["colours"][:4] == ["c0", "c1", "c0", "c1"]
     assert [cells[0] for cells in page.cells()] == ["a #1", "b #1", "a #2", "b #2"]
     assert "c was left out: no Go here" in page.text("#verdict")
+
+
+def over_races(median, low, high):
+    return {"median": median, "interval": low and [low, high], "races": 5}
+
+
+def test_races_together(show):
+    """Medians and what they scatter over stand above; each race is there when asked for."""
+    targets = [results.target("a", 5) for _ in range(5)]
+    for i, target in enumerate(targets):
+        target["repeat"] = i + 1
+    side = {"name": "a", "races": 5, "verdicts": {"VALID": 3, "SUSPECT": 0, "INVALID": 2},
+            "rps": over_races(19864, 19150, 23567), "p50_us": over_races(900, 800, 950),
+            "p99_us": over_races(27800, 26200, 29800), "availability": over_races(1, 1, 1),
+            "cpu_us_per_request": over_races(50.6, 42.9, 53), "memory_bytes": over_races(19.6e6, None, None)}
+    page = show(results.result(*targets, races={"repeats": 5, "failures": [], "contestants": [side]}))
+    first, *each = page.cells()
+    assert [cell.replace("\n", " ") for cell in first] == [
+        "a", "INVALID 2 of 5 races", "19 864 19 150 – 23 567", "27.8 ms 26.2 – 29.8 ms", "50.6 µs 42.9 – 53.0 µs",
+        "19.6 MB", "100 % 100 %"]
+    assert len(each) == 5 and page.text("#contestants summary") == "Every race (5)"
+    assert page.run("return document.querySelector('#contestants details').open") is False
 
 
 def test_search(show):

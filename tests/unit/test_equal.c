@@ -71,6 +71,20 @@ static void test_other_models(void **state)
     assert_float_equal(p99_us[1], 8, 1e-9);
 }
 
+/* A run that was of one rate as a whole has its own p99. */
+static void test_one_rate(void **state)
+{
+    static const char a[] = "{\"latency_us\": {\"p99\": 77, \"count\": 9}, \"series\": [" ROW(
+        500, 1) "," ROW(500, 2) "]}";
+    static const char b[] = "{\"latency_us\": {\"p99\": 0, \"count\": 0}, \"series\": [" ROW(
+        500, 3) "]}";
+    double rate, p99_us[2];
+    (void)state;
+    assert_true(ask(a, b, &rate, p99_us));
+    assert_float_equal(p99_us[0], 77, 1e-9);
+    assert_float_equal(p99_us[1], 3, 1e-9);
+}
+
 /* Nothing in common, nothing at all, or one alone: no such rate. */
 static void test_none(void **state)
 {
@@ -93,6 +107,7 @@ int main(void)
         cmocka_unit_test(test_highest_that_both_held),
         cmocka_unit_test(test_median),
         cmocka_unit_test(test_other_models),
+        cmocka_unit_test(test_one_rate),
         cmocka_unit_test(test_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
