@@ -357,6 +357,7 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
     bool is_held = s->held.tally.is_used;
     out->quoted_latency = out->latency;
     out->quoted_service = out->service;
+    out->quoted_send_lag = out->send_lag;
     out->quoted_rps = out->duration_s > 0 ? (double)out->counts.ok / out->duration_s : 0;
     out->held_rps = p->has_steps ? 0 : NAN;
     out->shard.held_begin_ns = UINT64_MAX;
@@ -366,6 +367,7 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
     out->shard.held_begin_ns = step->begin_ns;
     out->quoted_latency = taken(&s->held.tally.latency);
     out->quoted_service = taken(&s->held.tally.service);
+    out->quoted_send_lag = taken(&s->held.tally.send_lag);
     out->quoted_rps = (double)s->held.tally.counts.ok * 1e9 /
                       (double)(step->end_ns - step->begin_ns);
     out->held_rps = p->is_open ? step->rate : out->quoted_rps;
@@ -389,14 +391,13 @@ static void judge(const struct run *r, struct load_result *out)
                                expect_samples_needed(&r->plan->objective)),
         .steal_pct = r->steal_pct,
         .latency_p99_ns = hist_percentile(out->quoted_latency, 99),
+        .send_lag_p99_ns = hist_percentile(out->quoted_send_lag, 99),
         .has_held_step = is_held,
         .quoted_due = is_held ? held->tally.counts.scheduled : whole->counts.scheduled,
         .quoted_sent = is_held ? held->tally.sent_in_time : whole->sent_in_time,
     };
-    const struct hist *lag = is_held ? held->tally.send_lag : out->send_lag;
     if (r->plan->has_steps && !is_held)
         v.quoted_due = v.quoted_sent = 0; /* nothing is claimed to have been held */
-    v.send_lag_p99_ns = lag ? hist_percentile(lag, 99) : 0;
     double elapsed_ns = (double)(r->row_ns - r->start_ns);
     for (unsigned i = 0; i < r->plan->threads; i++) {
         const struct generator *g = &r->generators[i];
@@ -499,6 +500,8 @@ void load_result_free(struct load_result *r)
         free(r->quoted_latency);
     if (r->quoted_service != r->service)
         free(r->quoted_service);
+    if (r->quoted_send_lag != r->send_lag)
+        free(r->quoted_send_lag);
     free(r->latency);
     free(r->service);
     free(r->send_lag);

@@ -190,9 +190,9 @@ struct load_result {
     struct load_counts counts;
     struct hist *latency,
         *service; /* the whole run; in closed loop both are the same histogram's content */
-    struct hist *quoted_latency,
-        *quoted_service; /* what percentiles are quoted from: the run's, or the held step's */
     struct hist *send_lag;
+    struct hist *quoted_latency, *quoted_service,
+        *quoted_send_lag; /* what percentiles are quoted from: the run's, or the held step's */
     struct load_second *seconds;
     unsigned second_count;
     uint32_t threads, connections;

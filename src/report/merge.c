@@ -570,6 +570,7 @@ static bool add_quoted(struct merge *m, struct fail *f)
         return false;
     to->quoted_latency = to->latency;
     to->quoted_service = to->service;
+    to->quoted_send_lag = to->send_lag;
     to->quoted_rps = to->duration_s > 0 ? (double)to->counts.ok / to->duration_s : 0;
     to->held_rps = has_steps ? least_rps * m->part_count : NAN;
     if (isnan(held_from_s)) {
@@ -583,12 +584,14 @@ static bool add_quoted(struct merge *m, struct fail *f)
     to->quoted_rps = rps;
     to->quoted_latency = hist_new();
     to->quoted_service = hist_new();
-    for (unsigned i = 0; i < m->part_count; i++)
-        if (!add_histogram(&m->parts[i].target, "held_latency", "latency_us", to->quoted_latency,
-                           f) ||
-            !add_histogram(&m->parts[i].target, "held_service_time", "service_time_us",
-                           to->quoted_service, f))
+    to->quoted_send_lag = hist_new();
+    for (unsigned i = 0; i < m->part_count; i++) {
+        const struct read_node *t = &m->parts[i].target;
+        if (!add_histogram(t, "held_latency", "latency_us", to->quoted_latency, f) ||
+            !add_histogram(t, "held_service_time", "service_time_us", to->quoted_service, f) ||
+            !add_histogram(t, "held_send_lag", "send_lag_us", to->quoted_send_lag, f))
             return false;
+    }
     return true;
 }
 

@@ -94,6 +94,7 @@ static json_t *histograms_json(const struct load_result *r)
     if (r->quoted_latency != r->latency) {
         put(to, "held_latency", histogram_json(r->quoted_latency));
         put(to, "held_service_time", histogram_json(r->quoted_service));
+        put(to, "held_send_lag", histogram_json(r->quoted_send_lag));
     }
     return to;
 }
@@ -290,7 +291,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "availability", json_real(load_availability(r, &r->counts)));
     put(to, "latency_us", distribution_json(r->quoted_latency));
     put(to, "service_time_us", distribution_json(r->quoted_service));
-    put(to, "send_lag_us", distribution_json(r->send_lag));
+    put(to, "send_lag_us", distribution_json(r->quoted_send_lag));
     put(to, "histograms", histograms_json(r));
     put(to, "server_cpu_us_per_request", number(usage_sum(r, PARTY_TARGET).cpu_us_per_request));
     put(to, "parties", usage_sums_json(r));

@@ -158,7 +158,7 @@ static void print_distributions(const struct page *p, const struct load_result *
     if (!r->is_open)
         return;
     print_distribution(p, "service", r->quoted_service);
-    print_distribution(p, "send lag", r->send_lag);
+    print_distribution(p, "send lag", r->quoted_send_lag);
 }
 
 /* Bars of equal width on a logarithmic axis, from the minimum to the p99.9 or so. */

@@ -363,7 +363,8 @@ def test_ramp(serve, load):
     result = load("--rps-ramp", "100:300:100/1s", serve(answer).url)
     assert result["requests"]["scheduled"] == 600
     assert result["held_rps"] == 300 and result["rps"] == pytest.approx(300, rel=0.02)
-    assert result["latency_us"]["count"] == 300
+    for part in ("latency_us", "service_time_us", "send_lag_us"):
+        assert result[part]["count"] == 300, part
     assert [row["target_rps"] for row in result["series"][:3]] == [100, 200, 300]
 
 

@@ -68,7 +68,7 @@ static int make(void **state)
     load.counts.errors[LOAD_ERROR_status_5xx] = 5;
     load.latency = load.quoted_latency = hist_new();
     load.service = load.quoted_service = hist_new();
-    load.send_lag = hist_new();
+    load.send_lag = load.quoted_send_lag = hist_new();
     for (uint64_t i = 1; i <= 1000; i++)
         hist_record(load.latency, i * 1000);
     for (uint32_t i = 0; i < 2; i++)
