@@ -1,4 +1,5 @@
 /* The commands, and the way to them. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +44,25 @@ static bool is_help(const char *word)
     return is_any(word, "--help", "-h", "help");
 }
 
+/* A disk that is full is told of when what was printed is flushed. */
+static bool is_output_written(struct fail *f)
+{
+    bool is_written = !fflush(stdout) && !ferror(stdout);
+    return is_written ||
+           fail_set(f, EXIT_FAILED, "standard output could not be written: %s", strerror(errno));
+}
+
+/* Says why it failed, if it did, and returns the exit code. */
+static int end(int exit_code, const struct command *command, struct fail *f)
+{
+    if (exit_code == EXIT_DONE && !is_output_written(f))
+        exit_code = EXIT_FAILED;
+    if (f->text[0])
+        fprintf(stderr, "iubench%s%s: %s\n", command ? " " : "", command ? command->name : "",
+                f->text);
+    return exit_code;
+}
+
 int main(int argc, char **argv)
 {
     struct fail fail = {.exit = EXIT_FAILED};
@@ -50,19 +70,16 @@ int main(int argc, char **argv)
         return print_overview(stderr, EXIT_USAGE);
     if (is_any(argv[1], "--version", "-V", "version")) {
         printf("iubench %s\n", IUBENCH_VERSION);
-        return EXIT_DONE;
+        return end(EXIT_DONE, NULL, &fail);
     }
     static char help_option[] = "--help";
     if (is_help(argv[1])) {
         if (argc == 2 || is_help(argv[2]))
-            return print_overview(stdout, EXIT_DONE);
+            return end(print_overview(stdout, EXIT_DONE), NULL, &fail);
         argv[1] = argv[2];
         argv[2] = help_option;
     }
     const struct command *command = cli_find(commands, argv[1], &fail);
     int exit_code = command ? command->run(command, argc - 2, argv + 2, &fail) : (int)fail.exit;
-    if (fail.text[0])
-        fprintf(stderr, "iubench%s%s: %s\n", command ? " " : "", command ? command->name : "",
-                fail.text);
-    return exit_code;
+    return end(exit_code, command, &fail);
 }

@@ -269,16 +269,20 @@ static const struct column columns[] = {
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
+/* `is_of_other`: it would be right in the other round. */
 static bool fail_column(const char *name, const char *found, const char *expected, int schema,
-                        struct fail *f)
+                        bool is_of_other, struct fail *f)
 {
     char safe[2][96];
     return fail_set(f, EXIT_FAILED,
                     "the table device in PostgreSQL has other columns than --schema %s: %s is %s, "
-                    "expected %s; drop or rename the table, or choose another database or schema",
+                    "expected %s; %sdrop or rename the table, or choose another database or schema",
                     schema == SCHEMA_ROUND2 ? "round2" : "round1",
                     log_escape(span_of(name), safe[0], sizeof safe[0]),
-                    log_escape(span_of(found), safe[1], sizeof safe[1]), expected);
+                    log_escape(span_of(found), safe[1], sizeof safe[1]), expected,
+                    !is_of_other              ? ""
+                    : schema == SCHEMA_ROUND2 ? "say --schema round1, or "
+                                              : "say --schema round2, or ");
 }
 
 static bool is_one_of(const char *type, const char *const types[4])
@@ -301,16 +305,18 @@ static bool check_columns(const PGresult *rows, int schema, struct fail *f)
         if ((i == COLUMNS || i == 0) && needs_value)
             return fail_column(name, "not null and without a default",
                                i ? "no such column, or one with a default" : "one that is numbered",
-                               schema, f);
+                               schema, false, f);
         if (i == COLUMNS)
             continue;
         if (!is_one_of(type, columns[i].types[schema]))
-            return fail_column(name, type, columns[i].types[schema][0], schema, f);
+            return fail_column(name, type, columns[i].types[schema][0], schema,
+                               is_one_of(type, columns[i].types[!schema]), f);
         is_found[i] = true;
     }
     for (int i = 0; i < COLUMNS; i++)
         if (!is_found[i])
-            return fail_column(columns[i].name, "missing", columns[i].types[schema][0], schema, f);
+            return fail_column(columns[i].name, "missing", columns[i].types[schema][0], schema,
+                               false, f);
     return true;
 }
 
@@ -340,7 +346,10 @@ static bool make_table(PGconn *conn, int schema, struct fail *f)
     bool is_there = PQresultStatus(made) == PGRES_COMMAND_OK ||
                     (state && (!strcmp(state, "42P07") || !strcmp(state, "23505")));
     PQclear(made);
-    return is_there || fail_query(conn, "the table device could not be made", f);
+    return is_there ||
+           fail_query(conn,
+                      "the table device could not be made (GRANT CREATE on the schema, or make it)",
+                      f);
 }
 
 static bool make_or_check_table(PGconn *conn, const struct store_postgres_server *s, struct fail *f)

@@ -32,6 +32,7 @@ function contestantsOf(documents) {
         const same = all.filter((c) => times.get(c.label) > 1);
         if (new Set(same.map(what)).size > 1) for (const c of same) c.label += " · " + what(c);
     };
+    add((c) => c.document.label ?? "");
     add((c) => c.document.scenario?.name ?? "");
     add((c) => format.time(c.document.started));
     const names = distinct(all.map((c) => c.label));

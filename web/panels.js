@@ -59,7 +59,7 @@ const TIME_PANELS = [
         axis: format.short,
         kinds: knownKinds([
             kind("achieved", "achieved", "c0", (row) => row.rps),
-            kind("target", "target", "muted", targetOf, { isTarget: true }),
+            kind("target", "due", "muted", targetOf, { isTarget: true }),
         ]),
         absent: "Requests per second: no second was recorded.",
     },

@@ -81,8 +81,12 @@ function showMeasured(documents, contestants) {
 
 /* --- may it be believed --- */
 
+/* Loads are all called alike; what they ask for tells them apart better. */
 function documentLabel(d) {
-    return joined([d.scenario?.name, format.time(d.started)]);
+    const [target] = d.targets ?? [];
+    const isLoad = d.scenario?.name === "load" && target?.url;
+    const name = isLoad ? `${target.method} ${pathOf(target.url)}` : d.scenario?.name;
+    return joined([d.label ?? name, format.time(d.started)]);
 }
 
 function failureText({ name, repeat, skipped, reason }) {

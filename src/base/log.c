@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -57,14 +58,14 @@ void log_line(const char *format, ...)
     pthread_mutex_unlock(&held.lock);
 }
 
-const char *log_escape(struct span s, char *out, size_t room)
+static const char *escape(struct span s, const char *special, char *out, size_t room)
 {
     static const char hex[] = "0123456789abcdef";
     size_t at = 0, cut = 0; /* `cut`: where "..." would still fit */
     CHECK(room >= 8);
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.data[i];
-        bool is_plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+        bool is_plain = c >= 0x20 && c < 0x7f && !strchr(special, c);
         if (at + sizeof "..." <= room)
             cut = at;
         if (at + (is_plain ? 1 : 4) + 1 > room) {
@@ -82,4 +83,14 @@ const char *log_escape(struct span s, char *out, size_t room)
     }
     out[at] = 0;
     return out;
+}
+
+const char *log_escape(struct span s, char *out, size_t room)
+{
+    return escape(s, "\"\\", out, room);
+}
+
+const char *log_show(struct span s, char *out, size_t room)
+{
+    return escape(s, "", out, room);
 }

@@ -21,4 +21,7 @@ void log_release(void); /* harmless when nothing is kept */
  * not fit ends in "...". Returns `out`. */
 const char *log_escape(struct span s, char *out, size_t room);
 
+/* The same for a person alone: quotation marks and backslashes stay as they are. */
+const char *log_show(struct span s, char *out, size_t room);
+
 #endif

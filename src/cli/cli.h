@@ -64,6 +64,9 @@ struct command {
     const char *details;  /* paragraphs for --help; "" for none */
     const char *examples; /* lines "iubench ..." */
     const struct option_table *options;
+    const struct option_table
+        *unlisted; /* those of other commands that are read as well, so that it
+                                            can be said why they are of no use here; NULL: none */
     /* Runs with the words behind the command's name; returns the exit code; on failure prints
      * nothing but fills `f`. */
     int (*run)(const struct command *c, int argc, char **argv, struct fail *f);

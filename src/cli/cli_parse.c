@@ -241,13 +241,20 @@ static bool read_flag(struct reader *r, const struct option_row *row, size_t at,
     return true;
 }
 
+static const struct option_row *find_long(const struct reader *r, struct span name, size_t *at)
+{
+    const struct command *c = r->command;
+    const struct option_row *row = find_name(c->options, name, at);
+    return row || !c->unlisted ? row : find_name(c->unlisted, name, at);
+}
+
 /* "name", "name=value" or "no-name", behind the two dashes. */
 static enum cli_outcome read_long(struct reader *r, const char *text)
 {
     struct span name = {text, strcspn(text, "=")};
     const char *attached = text[name.len] ? text + name.len + 1 : NULL;
     size_t at = 0;
-    const struct option_row *row = find_name(r->command->options, name, &at);
+    const struct option_row *row = find_long(r, name, &at);
     if (row && row->kind == OPTION_FLAG)
         return read_flag(r, row, at, true, attached) ? CLI_RUN : CLI_BAD;
     if (row)

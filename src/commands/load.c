@@ -19,7 +19,8 @@
 #include "report/series.h"
 #include "report/view.h"
 
-static const struct option_table tables[] = {{load_options, 0}, {load_shard_options, 0}, {NULL, 0}};
+static const struct option_table tables[] = {
+    {load_options, 0}, {load_lone_options, 0}, {load_shard_options, 0}, {0}};
 
 /* What is done with a run beside running it. */
 struct output {

@@ -50,19 +50,19 @@ static int run_report(const struct command *command, int argc, char **argv, stru
 
 const struct command command_report = {
     .name = "report",
-    .arguments = "RESULT.json...",
+    .arguments = "[LABEL=]RESULT...",
     .arguments_min = 1,
     .arguments_max = 64,
     .summary = "make one page of results, with the plots, or Markdown",
     .details =
-        "RESULT.json is that of `iubench run` or of `iubench load --json`; - is standard "
-        "input. The\n"
+        "RESULT is the file that `iubench load --json` has written, or the folder that `iubench "
+        "run` has left; - is standard input; LABEL= names it on the page. The\n"
         "page is one file that opens from a disk and asks for nothing else; of several results "
         "it shows all\n"
         "targets side by side and names the conditions that differ. `iubench run` leaves it "
         "beside its result.",
-    .examples = "iubench report results/test2-20261120-213827/result.json\n"
-                "iubench report go.json fastapi.json -o go-or-fastapi.html\n"
+    .examples = "iubench report results/test2-20261120-213827\n"
+                "iubench report before=a.json after=b.json -o changed.html\n"
                 "iubench report result.json --md",
     .options = tables,
     .run = run_report,

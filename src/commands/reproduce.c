@@ -58,6 +58,8 @@ static const struct option_table tables[] = {
     {load_options, offsetof(struct reproduce_command, load)},
     {0},
 };
+static const struct option_table unlisted[] = {
+    {load_lone_options, offsetof(struct reproduce_command, load)}, {0}};
 
 /* --- what is to be run --- */
 
@@ -222,5 +224,6 @@ const struct command command_reproduce = {
                 "iubench reproduce test1 -d 5s --repeat 4 --out results/short\n"
                 "iubench reproduce ./my.ini",
     .options = tables,
+    .unlisted = unlisted,
     .run = run_reproduce,
 };

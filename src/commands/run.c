@@ -70,6 +70,8 @@ static const struct option_table tables[] = {
     {storage_options, offsetof(struct run_command, storage)},
     {0},
 };
+static const struct option_table unlisted[] = {
+    {load_lone_options, offsetof(struct run_command, load)}, {0}};
 
 /* A scenario with the command line read over what its file says. */
 struct job {
@@ -205,5 +207,6 @@ const struct command command_run = {
                 "iubench run test1 --target http://127.0.0.1:8000 --target iubench\n"
                 "iubench run ./my.ini --pin 0/1 --out results/mine",
     .options = tables,
+    .unlisted = unlisted,
     .run = run_run,
 };

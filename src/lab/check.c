@@ -155,7 +155,7 @@ const char *check_reply_text(const struct checker *c, char out[200])
         snprintf(out, 200, "it %s", exchange_end_text(c->end));
         return out;
     }
-    log_escape(c->reply.body, shown, sizeof shown);
+    log_show(c->reply.body, shown, sizeof shown);
     snprintf(out, 200, "%u%s%s", c->reply.head.status, *shown ? " with the body " : "", shown);
     return out;
 }
@@ -202,28 +202,40 @@ void check_type(struct checker *c, const char *text, const char *type)
 
 /* --- before the first point --- */
 
-static bool read_allowed(struct checker *c, struct fail *f)
+static bool read_deviations(const char *list, bool is_named[DEVIATION_COUNT + 1], struct fail *f)
 {
     static const char between[] = ", \t";
     char name[64], shown[128];
-    for (size_t i = 0; i < c->config->allow.count; i++)
-        for (const char *at = c->config->allow.items[i]; *(at += strspn(at, between));) {
-            size_t len = strcspn(at, between);
-            unsigned d = 0;
-            snprintf(name, sizeof name, "%.*s", (int)len, at);
-            while (deviation_names[d] && strcmp(deviation_names[d], name) != 0)
-                d++;
-            if (!deviation_names[d]) {
-                const char *nearest = cli_nearest(name, deviation_names);
-                return fail_set(f, EXIT_USAGE,
-                                "\"%s\" is no deviation%s%s%s; `iubench check --help` lists them",
-                                log_escape(span_of(name), shown, sizeof shown),
-                                nearest ? ", did you mean " : "", nearest ? nearest : "",
-                                nearest ? "?" : "");
-            }
-            c->is_allowed[d] = true;
-            at += len;
+    for (const char *at = list; *(at += strspn(at, between));) {
+        size_t len = strcspn(at, between);
+        unsigned d = 0;
+        snprintf(name, sizeof name, "%.*s", (int)len, at);
+        while (deviation_names[d] && strcmp(deviation_names[d], name) != 0)
+            d++;
+        if (!deviation_names[d]) {
+            const char *nearest = cli_nearest(name, deviation_names);
+            return fail_set(
+                f, EXIT_USAGE, "\"%s\" is no deviation%s%s%s; `iubench check --help` lists them",
+                log_escape(span_of(name), shown, sizeof shown), nearest ? ", did you mean " : "",
+                nearest ? nearest : "", nearest ? "?" : "");
         }
+        is_named[d] = true;
+        at += len;
+    }
+    return true;
+}
+
+bool check_deviations(const char *list, struct fail *f)
+{
+    bool is_named[DEVIATION_COUNT + 1];
+    return read_deviations(list, is_named, f);
+}
+
+static bool read_allowed(struct checker *c, struct fail *f)
+{
+    for (size_t i = 0; i < c->config->allow.count; i++)
+        if (!read_deviations(c->config->allow.items[i], c->is_allowed, f))
+            return false;
     return true;
 }
 

@@ -54,4 +54,7 @@ void check_print(const struct check *c, FILE *to, bool is_brief);
 /* "iubench-check/1". */
 json_t *check_json(const struct check *c, const char *url);
 
+/* Whether a list, commas or blanks between, names deviations that there are. EXIT_USAGE with the nearest. */
+bool check_deviations(const char *list, struct fail *f) MUST_USE;
+
 #endif

@@ -44,7 +44,11 @@ static void lab_close(struct lab *l);
 /* Options of a load by itself: a run has its own course, and its own files. */
 static bool has_no_lone_option(const struct load_config *c, struct fail *f)
 {
-    const char *name = c->find_max ? "find-max" : c->hdr ? "hdr" : c->csv ? "csv" : NULL;
+    const char *name = c->find_max ? "find-max"
+                       : c->hdr    ? "hdr"
+                       : c->csv    ? "csv"
+                       : c->json   ? "json"
+                                   : NULL;
     return !name || fail_set(f, EXIT_USAGE,
                              "--%s is for `iubench load`: start a target by `iubench serve` and "
                              "load that, a run leaves its result in --out DIR",

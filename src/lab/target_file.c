@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "lab/check.h"
 #include "lab/ini.h"
 
 #define SHOWN_BYTES 96
@@ -179,11 +180,16 @@ static const struct text_key {
     {                                                                                           \
         key, offsetof(struct target_file, field), sizeof((struct target_file *)0)->field, check \
     }
-    KEY("name", name, is_name),          KEY("summary", summary, NULL),
-    KEY("needs", needs, NULL),           KEY("mend", mend, NULL),
-    KEY("setup", setup, is_command),     KEY("command", command, is_command),
-    KEY("directory", directory, NULL),   KEY("health", health, is_path),
-    KEY("deviations", deviations, NULL), KEY("files", files, NULL),
+    KEY("name", name, is_name),
+    KEY("summary", summary, NULL),
+    KEY("needs", needs, NULL),
+    KEY("mend", mend, NULL),
+    KEY("setup", setup, is_command),
+    KEY("command", command, is_command),
+    KEY("directory", directory, NULL),
+    KEY("health", health, is_path),
+    KEY("deviations", deviations, check_deviations),
+    KEY("files", files, NULL),
 #undef KEY
 };
 enum { TEXT_KEY_COUNT = sizeof text_keys / sizeof *text_keys };
@@ -373,6 +379,11 @@ static unsigned list_names(const char *folder, char *names[NAMES_MOST + 1], unsi
     return count;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static bool fail_unknown(const char *name, struct fail *f)
 {
     char shown[SHOWN_BYTES], folder[PATH_MAX], *names[NAMES_MOST + 1] = {NULL};
@@ -381,6 +392,7 @@ static bool fail_unknown(const char *name, struct fail *f)
     for (unsigned i = 0; i < PLACE_COUNT; i++)
         if (place_path(i, folder))
             count = list_names(folder, names, count);
+    qsort(names, count, sizeof *names, by_name);
     for (unsigned i = 0; i < count; i++)
         text_addf(&known, "%s, ", names[i]);
     const char *nearest = cli_nearest(name, (const char *const *)names);

@@ -140,6 +140,8 @@ static bool start_services(struct venue *s, const struct needs *n, struct fail *
         .max_connections = connections,
         .cpus = CPU_COUNT(&s->pinning.services) ? &s->pinning.services : NULL,
     };
+    log_line("starting%s%s%s", n->postgres ? " PostgreSQL" : "",
+             n->postgres && n->memcached ? " and" : "", n->memcached ? " memcached" : "");
     s->has_services = services_start(&s->services, &config, f);
     if (s->has_services)
         log_line("services: PostgreSQL %s (synchronous_commit=%s), memcached %s in %s",

@@ -123,8 +123,10 @@ static void first_try_done(struct generator *g, struct user *u)
     if (u->was_tried)
         return;
     u->was_tried = true;
-    if (g->phase == GENERATOR_CONNECTING && g->first_tries && !--g->first_tries)
-        tell(g, &g->crew->ready);
+    if (g->phase != GENERATOR_CONNECTING || !g->first_tries || --g->first_tries)
+        return;
+    g->first_errno = g->opened_count ? 0 : g->connect_errno;
+    tell(g, &g->crew->ready);
 }
 
 void generator_opened(struct generator *g, struct user *u)

@@ -91,6 +91,7 @@ struct generator {
     struct block blocks[2], *block; /* the one being filled */
     uint64_t connect_failures, descriptor_failures, port_failures;
     int connect_errno;
+    int first_errno; /* of the first tries, if none of them stood; settled before `ready` is told */
     uint64_t ok_in_window;   /* open loop: answers within a window that begins with the first */
     uint64_t overrun_ns;     /* closed loop: time that users went on after the window, summed */
     uint64_t last_end_ns;    /* when the last request ended */
@@ -102,8 +103,10 @@ struct generator {
 
     /* the latest of the bodies that are kept, a ring of plan->config.samples */
     struct load_sample *samples;
-    uint64_t sampled; /* so far */
-    uint64_t asked;   /* requests sent, of which every LOAD_SAMPLE_EVERY-th is sampled */
+    uint64_t
+        statuses[LOAD_STATUSES]; /* answers by their status, so that it can be said what came */
+    uint64_t sampled;            /* so far */
+    uint64_t asked;              /* requests sent, of which every LOAD_SAMPLE_EVERY-th is sampled */
 
     struct task start_task, swap_task;
     struct block *swapped;    /* the block that was handed over */

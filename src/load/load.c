@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cpus.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "load/generator.h"
 #include "load/steal.h"
@@ -145,6 +146,18 @@ static bool choose_start(struct run *r, struct fail *f)
     return true;
 }
 
+/* Whoever mistook the address need not wait for the end to be told. */
+static void say_unreachable(const struct run *r)
+{
+    if (!all_did(r, &r->crew.ready))
+        return; /* it is not known yet */
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        if (!r->generators[i].first_errno)
+            return;
+    log_line("%s cannot be reached: %s; trying on", r->plan->url.text,
+             strerror(r->generators[0].first_errno));
+}
+
 /* Connections are opened before the clock runs: what a run measures is the target, not its accept
  * queue. A target that does not accept is waited for no longer than a few seconds. */
 static bool run_go(struct run *r, struct fail *f)
@@ -155,6 +168,7 @@ static bool run_go(struct run *r, struct fail *f)
     uint64_t until_ns = clock_ns() + wait_ns;
     while (!all_did(r, &r->crew.ready) && clock_ns() < until_ns && !is_stop_wanted(r))
         run_sleep(r, until_ns);
+    say_unreachable(r);
     if (!choose_start(r, f))
         return false;
     if (!steal_read(client_cpus(r), &r->steal_start))
@@ -375,6 +389,13 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
         hist_merge(out->quoted_service, out->quoted_latency); /* one and the same */
 }
 
+static void fill_statuses(const struct run *r, struct load_result *out)
+{
+    for (unsigned i = 0; i < r->plan->threads; i++)
+        for (unsigned status = 0; status < LOAD_STATUSES; status++)
+            out->statuses[status] += r->generators[i].statuses[status];
+}
+
 static void judge(const struct run *r, struct load_result *out)
 {
     const struct step_sum *held = &r->series.held;
@@ -449,6 +470,7 @@ static void run_result(struct run *r, struct load_result *out)
     load_plan_describe(r->plan, out);
     out->shard.clock = r->clock;
     fill_series(&r->series, out);
+    fill_statuses(r, out);
     for (unsigned i = 0; i < r->plan->threads; i++)
         out->connections_made += r->generators[i].open_total;
     out->duration_s = measure_duration(r, &out->counts);

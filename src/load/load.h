@@ -89,6 +89,7 @@ struct load_config {
         .sample_ns = NS_PER_S,           \
     })
 extern const struct option_row load_options[];
+extern const struct option_row load_lone_options[];  /* of a load by itself: files, the search */
 extern const struct option_row load_shard_options[]; /* of a client that is one of several */
 
 /* For options that are read over a scenario's: what `given`, the same options read over the defaults, says
@@ -118,6 +119,8 @@ struct load_counts {
 
 /* Answers by the hundreds of their status, 0 for a request that has none. */
 enum { LOAD_STATUS_NONE, LOAD_STATUS_2XX = 2, LOAD_STATUS_CLASSES = 10 };
+
+enum { LOAD_STATUSES = 1000 }; /* three digits */
 
 /* One second of a run. Percentiles are of the requests that ended in it. */
 struct load_second {
@@ -188,6 +191,7 @@ struct load_result {
                           last stage that was; NAN otherwise */
     double quoted_rps; /* ok per second, over the run, or over the held step of a ramp */
     struct load_counts counts;
+    uint64_t statuses[LOAD_STATUSES]; /* answers by their status */
     struct hist *latency,
         *service; /* the whole run; in closed loop both are the same histogram's content */
     struct hist *send_lag;

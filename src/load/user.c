@@ -286,6 +286,7 @@ static void user_answered(struct client *c, unsigned status, uint64_t body_bytes
     struct flight *flight = flight_at(u, 0);
     struct load_counts *counts = &block_tally(g->block, flight->step)->counts;
     bool is_good = count_answer(g->plan, counts, status, body_bytes);
+    g->statuses[status < LOAD_STATUSES ? status : 0]++;
     counts->received_bytes += c->received_bytes - u->received_seen;
     u->received_seen = c->received_bytes;
     record(u, status, now_ns - flight->due_ns, now_ns - flight->sent_ns);

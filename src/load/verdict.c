@@ -56,7 +56,8 @@ static void judge_connections(const struct verdict_facts *v, struct load_result 
 
 static void judge_schedule(const struct verdict_facts *v, struct load_result *r)
 {
-    if (v->is_open && v->quoted_sent * 100 < v->quoted_due * SENT_PCT_MIN)
+    bool could_send = v->opened || !v->wanted; /* else that is the reason */
+    if (v->is_open && could_send && v->quoted_sent * 100 < v->quoted_due * SENT_PCT_MIN)
         reason(r, LOAD_INVALID,
                "only %.1f %% of the due requests were sent in time: all %u connections were busy "
                "or the client was too slow; lower the rate or raise -c",
@@ -73,7 +74,7 @@ static void judge_lag(const struct verdict_facts *v, struct load_result *r)
     if (is_late)
         reason(r, LOAD_INVALID,
                "the client sent late: its send lag p99 of %s is above %d %% of the latency p99 "
-               "of %s",
+               "of %s; quiet the machine, or give the client a core of its own",
                units_latency_text(v->send_lag_p99_ns, lag), SEND_LAG_PCT_MAX,
                units_latency_text(v->latency_p99_ns, latency));
 }

@@ -33,15 +33,9 @@ struct compare_input {
 
 /* --- read --- */
 
-/* A file whose own name has a "=" is taken for what it is. */
 static bool input_open(const char *word, struct compare_input *in, struct fail *f)
 {
-    const char *equals = strchr(word, '='), *path = word;
-    if (equals && equals > word && access(word, F_OK) != 0) {
-        in->label = strndup(word, (size_t)(equals - word));
-        CHECK(in->label);
-        path = equals + 1;
-    }
+    const char *path = read_label(word, &in->label);
     return read_open(path, &in->root, f) && read_array(&in->root, "targets", &in->targets, f) &&
            (json_array_size(in->targets.value) > 0 ||
             read_fail(&in->targets, NULL, f, "expected a target at least, found none"));
@@ -153,8 +147,13 @@ static bool read_latency(const struct read_node *t, double values[COMPARE_METRIC
         !read_number(&latency, "p99", &values[COMPARE_P99], f) ||
         !read_number(&latency, "p999", &values[COMPARE_P999], f))
         return false;
+    /* one that no sample lies above is the maximum under another name */
+    if (count < 1000)
+        values[COMPARE_P999] = NAN;
+    if (count < 100)
+        values[COMPARE_P99] = NAN;
     if (!count)
-        values[COMPARE_P50] = values[COMPARE_P99] = values[COMPARE_P999] = NAN;
+        values[COMPARE_P50] = NAN;
     return true;
 }
 

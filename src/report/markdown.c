@@ -129,12 +129,13 @@ static void put_failure(struct text *out, size_t begin, const json_t *count, con
 
 static void put_failures(struct text *out, const json_t *requests)
 {
-    static const char *const others[] = {"timeouts", "unsent", "unfinished"};
+    static const char *const others[][2] = {
+        {"timeouts", "timeouts"}, {"unsent", "never sent"}, {"unfinished", "unfinished"}};
     const char *cause;
     json_t *count;
     size_t begin = out->len;
     for (unsigned i = 0; i < 3; i++)
-        put_failure(out, begin, at(requests, others[i]), others[i]);
+        put_failure(out, begin, at(requests, others[i][0]), others[i][1]);
     json_object_foreach(json_object_get(requests, "errors"), cause, count)
         put_failure(out, begin, count, cause);
     if (out->len == begin)
@@ -162,8 +163,9 @@ static void put_name(struct text *out, const json_t *target, const json_t *docum
     if (number_at(at(document, "races"), "repeats") > 1)
         text_addf(out, " \\#%.0f", json_number_value(at(target, "repeat")));
     if (is_one_of_many) {
+        const char *label = text_at(document, "label");
         text_addf(out, ", ");
-        markdown_text(text_at(at(document, "scenario"), "name"), out);
+        markdown_text(*label ? label : text_at(at(document, "scenario"), "name"), out);
         text_addf(out, ", ");
         markdown_text(text_at(document, "started"), out);
     }

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/units.h"
 #include "report/differences.h"
 #include "report/merge_priv.h"
 
@@ -220,6 +221,28 @@ static bool read_counts(const struct read_node *in, bool is_row, struct load_cou
     return true;
 }
 
+/* Of older documents they are not known. */
+static bool add_statuses(const struct read_node *target, struct load_result *to, struct fail *f)
+{
+    struct read_node statuses;
+    const char *key;
+    json_t *value;
+    if (!read_has(target, "statuses"))
+        return true;
+    if (!read_object(target, "statuses", &statuses, f))
+        return false;
+    json_object_foreach(statuses.value, key, value)
+    {
+        uint64_t status, number;
+        if (!units_count(key, 0, LOAD_STATUSES - 1, &status, f))
+            return read_fail(&statuses, key, f, "expected a status such as 404");
+        if (!read_count(&statuses, key, &number, f))
+            return false;
+        to->statuses[status] += number;
+    }
+    return true;
+}
+
 static bool read_requests(const struct read_node *target, struct load_result *to, struct fail *f)
 {
     struct read_node requests;
@@ -236,7 +259,7 @@ static bool read_requests(const struct read_node *target, struct load_result *to
                          "%s",
                          to->is_open ? ", scheduled = sent + unsent" : "");
     load_counts_add(&to->counts, &c);
-    return true;
+    return add_statuses(target, to, f);
 }
 
 /* --- histograms --- */

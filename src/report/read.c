@@ -6,25 +6,38 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
 /* --- opened --- */
+
+/* Of a folder the result in it, as `iubench run` leaves it. */
+static FILE *open_result(const char *path)
+{
+    struct stat there;
+    char inside[4096];
+    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode) &&
+        snprintf(inside, sizeof inside, "%s/result.json", path) < (int)sizeof inside)
+        path = inside;
+    return fopen(path, "re");
+}
 
 static json_t *load(const char *path, struct fail *f)
 {
     char shown[256];
     json_error_t error;
     bool is_stdin = strcmp(path, "-") == 0;
-    FILE *from = is_stdin ? stdin : fopen(path, "re");
+    FILE *from = is_stdin ? stdin : open_result(path);
     log_escape(span_of(is_stdin ? "standard input" : path), shown, sizeof shown);
     json_t *document = from ? json_loadf(from, JSON_REJECT_DUPLICATES, &error) : NULL;
     if (!from)
         fail_set(f, EXIT_FAILED, "%s cannot be read: %s", shown, strerror(errno));
     else if (ferror(from))
-        fail_set(f, EXIT_FAILED, "%s cannot be read: %s", shown,
-                 errno == EISDIR ? "it is a folder" : strerror(errno));
+        fail_set(f, EXIT_FAILED, "%s cannot be read: %s", shown, strerror(errno));
     else if (!document)
         fail_set(f, EXIT_USAGE, "%s is no JSON: line %d, column %d: %s", shown, error.line,
                  error.column, log_escape(span_of(error.text), (char[256]){0}, 256));
@@ -44,6 +57,17 @@ bool read_open(const char *path, struct read_node *root, struct fail *f)
     read_fail(root, NULL, f, "no result of iubench: expected \"schema\": \"iubench-result/1\"");
     read_close(root);
     return false;
+}
+
+const char *read_label(const char *word, char **label)
+{
+    const char *equals = strchr(word, '=');
+    *label = NULL;
+    if (!equals || equals == word || access(word, F_OK) == 0)
+        return word; /* a file whose own name has a "=" is taken for what it is */
+    *label = strndup(word, (size_t)(equals - word));
+    CHECK(*label);
+    return equals + 1;
 }
 
 void read_close(struct read_node *root)

@@ -24,6 +24,9 @@ struct read_node {
  * if it cannot be read, EXIT_USAGE if it is something else. `path` must outlive the root;
  * read_close() frees what all nodes of the document borrow from. */
 bool read_open(const char *path, struct read_node *root, struct fail *f) MUST_USE;
+/* Takes "LABEL=FILE" apart: returns FILE, and the label for free(3); NULL where there is none. */
+const char *read_label(const char *word, char **label);
+
 void read_close(struct read_node *root);
 
 /* What stands in `in` under `key`. Each fails with EXIT_USAGE if it is not there or not of its kind;

@@ -2,6 +2,7 @@
 #include "report/report.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/file.h"
@@ -27,10 +28,16 @@ static bool read_documents(const char *const *paths, size_t count, json_t *docum
 {
     for (size_t i = 0; i < count; i++) {
         struct read_node root;
-        if (!read_open(paths[i], &root, f))
+        char *label;
+        if (!read_open(read_label(paths[i], &label), &root, f)) {
+            free(label);
             return false;
+        }
+        if (label) /* what it is called on the page */
+            json_object_set_new(root.value, "label", json_string(label));
         bool is_good = take_document(&root, documents, f);
         read_close(&root);
+        free(label);
         if (!is_good)
             return false;
     }

@@ -44,6 +44,18 @@ static json_t *requests_json(const struct load_result *r)
     return requests;
 }
 
+static json_t *statuses_json(const struct load_result *r)
+{
+    json_t *to = json_object();
+    char key[8];
+    for (unsigned i = 0; i < LOAD_STATUSES; i++) {
+        snprintf(key, sizeof key, "%u", i);
+        if (r->statuses[i])
+            put(to, key, count(r->statuses[i]));
+    }
+    return to;
+}
+
 static const struct {
     const char *name;
     double percent;
@@ -283,6 +295,7 @@ static json_t *target_json(const struct result_target *t)
     json_t *to = result_known_json(t);
     put(to, "connections_made", count(r->connections_made));
     put(to, "requests", requests_json(r));
+    put(to, "statuses", statuses_json(r));
     put(to, "received_bytes", count(r->counts.received_bytes));
     put(to, "duration_s", json_real(r->duration_s));
     put(to, "rps", json_real(r->quoted_rps));

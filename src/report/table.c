@@ -104,6 +104,34 @@ static void add_cause(struct text *t, uint64_t count, const char *name)
         text_addf(t, "%s%s %s", t->len ? ", " : "", shown_count(count, shown), name);
 }
 
+static bool has_statuses(const struct load_result *r)
+{
+    const uint64_t *errors = r->counts.errors;
+    return errors[LOAD_ERROR_unexpected] || errors[LOAD_ERROR_status_3xx] ||
+           errors[LOAD_ERROR_status_4xx] || errors[LOAD_ERROR_status_5xx];
+}
+
+/* Of what failed by its status it is said which; the most frequent ones where they are many. */
+static void print_statuses(const struct page *p, const struct load_result *r)
+{
+    enum { SHOWN_MAX = 6 };
+    uint64_t left[LOAD_STATUSES];
+    char shown[SHOWN_BYTES];
+    if (!has_statuses(r))
+        return;
+    memcpy(left, r->statuses, sizeof left);
+    fprintf(p->to, "%s%-*s%s", begin(p, FAINT), LABEL_WIDTH, "answers", end(p));
+    for (unsigned n = 0; n < SHOWN_MAX; n++) {
+        unsigned most = 0;
+        for (unsigned i = 1; i < LOAD_STATUSES; i++)
+            most = left[i] > left[most] ? i : most;
+        if (left[most])
+            fprintf(p->to, "%s%s with %u", n ? ", " : "", shown_count(left[most], shown), most);
+        left[most] = 0;
+    }
+    fprintf(p->to, "\n");
+}
+
 static void print_requests(const struct page *p, const struct load_result *r)
 {
     static const char *const words[LOAD_ERROR_COUNT] = {"DNS failures", "refused or unreachable",
@@ -126,6 +154,7 @@ static void print_requests(const struct page *p, const struct load_result *r)
     if (causes.len)
         fprintf(p->to, "%s%-*s%s%s%s%s\n", begin(p, FAINT), LABEL_WIDTH, "failures", end(p),
                 begin(p, BAD), causes.data, end(p));
+    print_statuses(p, r);
     text_free(&causes);
 }
 
@@ -133,10 +162,15 @@ static void print_requests(const struct page *p, const struct load_result *r)
 
 static void print_distribution(const struct page *p, const char *label, const struct hist *h)
 {
+    if (!h->count) {
+        fprintf(p->to, "%s%-*s%s%*s\n", begin(p, FAINT), LABEL_WIDTH, label, end(p), COLUMN_WIDTH,
+                "-");
+        return;
+    }
     static const double percents[] = {50, 90, 95, 99, 99.9};
     char shown[UNITS_TEXT_BYTES];
     fprintf(p->to, "%s%-*s%s%*s", begin(p, FAINT), LABEL_WIDTH, label, end(p), COLUMN_WIDTH,
-            units_latency_text(h->count ? h->min : 0, shown));
+            units_latency_text(h->min, shown));
     fprintf(p->to, "%*s", COLUMN_WIDTH, units_latency_text((uint64_t)hist_mean(h), shown));
     for (unsigned i = 0; i < sizeof percents / sizeof *percents; i++) {
         /* a percentile with no sample above it would be the maximum under another name */
@@ -218,14 +252,15 @@ static unsigned party_lines(const struct load_result *r)
 
 static void print_parties(const struct page *p, const struct load_result *r)
 {
-    char memory[32];
+    char memory[SHOWN_BYTES], cpu[UNITS_TEXT_BYTES];
     for (unsigned i = 0; i < PARTY_COUNT; i++) {
         struct usage_sum sum = usage_sum(r, (enum party)i);
         if (!has_line(&sum, (enum party)i))
             continue;
         double held = isfinite(sum.pss_bytes_max) ? sum.pss_bytes_max : sum.rss_bytes_max;
-        fprintf(p->to, "%s%-*s%s%.2f us of CPU per request", begin(p, FAINT), LABEL_WIDTH,
-                party_names[i], end(p), sum.cpu_us_per_request);
+        fprintf(p->to, "%s%-*s%s%s of CPU per request", begin(p, FAINT), LABEL_WIDTH,
+                party_names[i], end(p),
+                units_latency_text((uint64_t)(sum.cpu_us_per_request * 1000), cpu));
         if (isfinite(held))
             fprintf(p->to, ", %s", shown_bytes((uint64_t)held, memory));
         fprintf(p->to, "\n");
@@ -263,9 +298,9 @@ static unsigned bars_that_fit(const struct result *r, const struct result_target
     enum { ALWAYS = 10 }; /* headline, load (2), requests, heads, latency, client, blank lines */
     const struct load_result *l = t->load;
     unsigned lines = ALWAYS + (l->is_open ? 2 : 0) +
-                     (l->counts.ok < l->counts.sent + l->counts.unsent) + party_lines(l) +
-                     !!r->pinning + (r->store && r->cache) + (r->pg_batch > 1) + !!t->fault +
-                     l->expected.count;
+                     (l->counts.ok < l->counts.sent + l->counts.unsent) + has_statuses(l) +
+                     party_lines(l) + !!r->pinning + (r->store && r->cache) + (r->pg_batch > 1) +
+                     !!t->fault + l->expected.count;
     for (unsigned i = 0; i < l->reason_count; i++)
         lines += 1 + (unsigned)strlen(l->reasons[i]) / (PAGE_WIDTH - LABEL_WIDTH);
     unsigned left = lines < PAGE_LINES ? PAGE_LINES - lines : 0;
@@ -301,6 +336,9 @@ static void print_find_max(const struct page *p, const struct find_max *m)
     if (m->rate > 0)
         fprintf(p->to, "%s%s requests/s%s hold", begin(p, BOLD), shown_rate(m->rate, shown),
                 end(p));
+    else if (m->is_interrupted && m->search.held > 0)
+        fprintf(p->to, "%sinterrupted%s: %s requests/s held once, and were not confirmed, at which",
+                begin(p, BAD), end(p), shown_rate(m->search.held, shown));
     else
         fprintf(p->to, "%sno rate was %s%s at which", begin(p, BAD),
                 m->is_interrupted ? "confirmed" : "found", end(p));

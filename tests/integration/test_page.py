@@ -76,7 +76,7 @@ BY_PARTY = {
     "throttling": "throttled_ms",
 }
 BY_KEY = {
-    "rate": {"achieved": "rps", "target": "target_rps"},
+    "rate": {"achieved": "rps", "due": "target_rps"},
     "latency": {"p50": "p50_us", "p90": "p90_us", "p99": "p99_us", "max": "max_us"},
     "heat": {"p99": "p99_us"},
     "availability": {"availability": "availability"},
@@ -162,7 +162,7 @@ def test_several_contestants(show):
         if name != "heat":
             assert [label for label in panels[name]["lines"] if label in names] == list(names), name
             assert panels[name]["colours"][:3] == ["c0", "c1", "c2"]
-    assert panels["rate"]["lines"].keys() == {*names, "target"}  # what was wanted was the same for all
+    assert panels["rate"]["lines"].keys() == {*names, "due"}  # what was wanted was the same for all
     for target in targets:
         same(panels["latency"]["lines"][target["name"]], [row["p99_us"] for row in target["series"]])
     head = page.text("#contestants thead")

@@ -22,6 +22,15 @@ static void test_escape(void **state)
     assert_string_equal(log_escape(SPAN(""), out, sizeof out), "");
 }
 
+/* For a person quotes and backslashes stay. */
+static void test_show(void **state)
+{
+    (void)state;
+    char out[64];
+    assert_string_equal(log_show(SPAN("{\"a\": \"\\n\033\"}"), out, sizeof out),
+                        "{\"a\": \"\\n\\x1b\"}");
+}
+
 /* A text that just fits is whole; one more byte, and it ends in "..." within its room. */
 static void test_escape_cut(void **state)
 {
@@ -91,9 +100,8 @@ static void test_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_escape),
-        cmocka_unit_test(test_escape_cut),
-        cmocka_unit_test(test_escape_any),
+        cmocka_unit_test(test_escape),     cmocka_unit_test(test_show),
+        cmocka_unit_test(test_escape_cut), cmocka_unit_test(test_escape_any),
         cmocka_unit_test(test_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
