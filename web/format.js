@@ -43,7 +43,7 @@ const format = {
     seconds: (s) =>
         s < 120
             ? Number(s.toFixed(1)) + THIN + "s"
-            : Math.floor(s / 60) + ":" + String(Math.round(s % 60)).padStart(2, "0"),
+            : Math.floor(Math.round(s) / 60) + ":" + String(Math.round(s) % 60).padStart(2, "0"),
 
     /* A share; never 100 % while something failed. */
     share(value) {

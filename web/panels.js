@@ -46,7 +46,9 @@ const knownKinds = (kinds) => (contestants) =>
 
 /* Availability near its top must be seen, and its top is not the panel's edge. */
 function shareRange(lines) {
-    const lowest = Math.min(1, ...lines.flatMap((line) => line.values.filter(isKnown)));
+    const lowest = lines
+        .flatMap((line) => line.values)
+        .reduce((least, value) => (isKnown(value) && value < least ? value : least), 1);
     const low = lowest > 0.999 ? 0.99 : Math.max(0, lowest - (1 - lowest) * 0.1);
     return [low, 1 + (1 - low) * 0.05];
 }

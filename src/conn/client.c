@@ -8,10 +8,7 @@
 
 #include "base/clock.h"
 
-enum {
-    HEAD_BYTES_MAX = 64 * 1024,
-    UNSENT_BYTES_MAX = 64 << 20,
-};
+enum { HEAD_BYTES_MAX = 64 * 1024 };
 
 static const struct http_limits response_limits = {
     .line_bytes = 8192, .head_bytes = HEAD_BYTES_MAX, .fields = 200};
@@ -92,7 +89,7 @@ void client_send(struct client *c, enum http_method method, struct span bytes, u
     c->method = method;
     c->in_flight += count;
     if (c->is_send_parked) {
-        if (!bytes_append(&c->held, bytes, UNSENT_BYTES_MAX))
+        if (!bytes_append(&c->held, bytes, CLIENT_UNSENT_BYTES_MAX))
             client_close(c, CLIENT_RESET);
         return;
     }
@@ -130,7 +127,7 @@ static void client_send_failed(struct op *op, int res, unsigned flags)
         c->error_code = -res;
         return;
     }
-    if (bytes_append(&c->unsent, rest, UNSENT_BYTES_MAX))
+    if (bytes_append(&c->unsent, rest, CLIENT_UNSENT_BYTES_MAX))
         client_park(c);
     else
         client_fail(c, CLIENT_RESET, ENOMEM);

@@ -89,6 +89,9 @@ void client_init(struct client *c, struct loop *loop, const struct client_events
  * holds until it is moved by client_deadline(). State must be CLIENT_IDLE. */
 void client_open(struct client *c, const struct address *to, uint64_t deadline_ns);
 
+/* What waits for a full socket at most; a request beyond that ends its connection with CLIENT_RESET. */
+#define CLIENT_UNSENT_BYTES_MAX (64 << 20)
+
 /* Sends one or several (`count`) complete requests of one method, answers come in order. `bytes`
  * must stay unchanged until the turn after the next (memory that never changes, or ring_stage() of
  * the loop's ring); what the socket does not take at once is copied. State must be CLIENT_OPEN and

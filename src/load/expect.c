@@ -105,7 +105,7 @@ static bool read_bound(const char *text, struct expectation *e, struct fail *f)
     case UNIT_DURATION:
         return read_duration(text, &e->bound, f);
     case UNIT_RATE:
-        return units_rate(text, &e->bound, f);
+        return strcmp(text, "0") == 0 || units_rate(text, &e->bound, f);
     case UNIT_SHARE:
         e->is_share = true;
         return read_share(text, &e->bound, f);

@@ -14,6 +14,7 @@
 #include "base/num.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "conn/client.h"
 #include "load/discover.h"
 
 /* The body that the published benchmark's client sends. */
@@ -131,6 +132,21 @@ static bool plan_pipeline(const struct load_plan *p, struct fail *f)
                     "one of them");
 }
 
+/* What a connection cannot take would look as if the target had reset it. */
+static bool plan_sizes(const struct load_plan *p, struct fail *f)
+{
+    char size[UNITS_TEXT_BYTES];
+    uint64_t most = CLIENT_UNSENT_BYTES_MAX / p->config.pipeline;
+    for (unsigned i = 0; i < p->mix.count; i++)
+        if (p->mix.requests[i].bytes.bytes_max > most)
+            return fail_set(f, EXIT_USAGE,
+                            "a request of %zu bytes is too long, %u at a time on a connection: at "
+                            "most %s are possible",
+                            p->mix.requests[i].bytes.bytes_max, p->config.pipeline,
+                            units_size_text(most, size));
+    return true;
+}
+
 static bool plan_requests(struct load_plan *p, const char *url, struct fail *f)
 {
     struct request_source from;
@@ -143,7 +159,7 @@ static bool plan_requests(struct load_plan *p, const char *url, struct fail *f)
     bool is_good = plan_source(p, &from, &data, f) &&
                    (p->config.requests_file ? plan_file(p, url, &from, f)
                                             : plan_urls(p, url, &from, f)) &&
-                   plan_pipeline(p, f);
+                   plan_pipeline(p, f) && plan_sizes(p, f);
     free(data);
     if (!is_good)
         return false;

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/units.h"
+#include "report/markdown.h"
 #include "report/shown.h"
 
 enum { CELL_BYTES = 96, HEADING_WIDTH = 20, COLUMN_WIDTH = 22, RATIO_WIDTH = 18 };
@@ -106,8 +108,9 @@ static const char *heading_text(const struct compare_side *side, char out[CELL_B
 
 static void add_side_note(const struct compare_side *side, struct text *out)
 {
+    char target[CELL_BYTES];
     text_addf(out, "%s: %u run%s of %s", side->name, side->runs, side->runs == 1 ? "" : "s",
-              side->target);
+              log_escape(span_of(side->target), target, sizeof target));
     if (side->invalid_runs)
         text_addf(out, ", %u INVALID", side->invalid_runs);
     if (side->suspect_runs)
@@ -161,26 +164,31 @@ static void add_bound(const struct comparison *c, const struct compare_pair *pai
                   (change->ratio - 1) * 100, compare_claims[change->claim]);
 }
 
-/* Each line of `text`, behind a mark. */
-static void print_lines(const struct text *text, const char *mark, FILE *to)
+/* Each line of `text`; in Markdown, where it is words of others, without a meaning. */
+static void print_lines(const struct text *text, bool is_markdown, FILE *to)
 {
-    for (const char *line = text->data; line && *line;) {
-        const char *end = strchrnul(line, '\n');
-        fprintf(to, "%s%.*s\n", mark, (int)(end - line), line);
-        line = *end ? end + 1 : end;
+    for (char *line = text->data, *end; line && *line; line = end + 1) {
+        struct text shown = {0};
+        end = strchr(line, '\n');
+        *end = 0;
+        if (is_markdown)
+            markdown_text(line, &shown);
+        fprintf(to, "%s%s\n", is_markdown ? "- " : "  ", is_markdown ? shown.data : line);
+        *end = '\n';
+        text_free(&shown);
     }
 }
 
-static void print_section(const char *heading, const char *mark, const struct text *text, FILE *to)
+static void print_section(const char *heading, bool is_markdown, const struct text *text, FILE *to)
 {
     if (!text->len)
         return;
-    fprintf(to, "\n%s\n%s", heading, *mark == '-' ? "\n" : "");
-    print_lines(text, mark, to);
+    fprintf(to, "\n%s\n%s", heading, is_markdown ? "\n" : "");
+    print_lines(text, is_markdown, to);
 }
 
 static void print_notes(const struct comparison *c, const struct compare_bounds *b,
-                        const char *mark, FILE *to)
+                        bool is_markdown, FILE *to)
 {
     struct text sides = {0}, reasons = {0}, bounds = {0}, method = {0};
     for (unsigned i = 0; i < c->side_count; i++) {
@@ -196,11 +204,11 @@ static void print_notes(const struct comparison *c, const struct compare_bounds 
         for (unsigned j = 0; j < b->count; j++)
             add_bound(c, &c->pairs[i], &b->items[j], &bounds);
     add_method(c, &method);
-    print_section("compared", mark, &sides, to);
-    print_section("verdicts", mark, &reasons, to);
-    print_section("made under different conditions", mark, &c->differences, to);
-    print_section("expected", mark, &bounds, to);
-    print_section("how to read this", mark, &method, to);
+    print_section("compared", is_markdown, &sides, to);
+    print_section("verdicts", is_markdown, &reasons, to);
+    print_section("made under different conditions", is_markdown, &c->differences, to);
+    print_section("expected", is_markdown, &bounds, to);
+    print_section("how to read this", is_markdown, &method, to);
     text_free(&sides);
     text_free(&reasons);
     text_free(&bounds);
@@ -254,16 +262,17 @@ void compare_print(const struct comparison *c, const struct compare_bounds *b, F
                 print_row(one, two, &pair->changes[j], (enum compare_metric)j, to);
         print_percentiles(one, two, to);
     }
-    print_notes(c, b, "  ", to);
+    print_notes(c, b, false, to);
 }
 
 /* --- as Markdown --- */
 
-/* A bar ends a cell. */
 static void mark_cell(const char *text, FILE *to)
 {
-    for (; *text; text++)
-        fprintf(to, "%s%c", *text == '|' ? "\\" : "", *text);
+    struct text shown = {0};
+    markdown_text(text, &shown);
+    fputs(shown.data, to);
+    text_free(&shown);
 }
 
 static void mark_value(const char *value, const char *range, FILE *to)
@@ -315,6 +324,6 @@ bool compare_markdown(const struct comparison *c, const struct compare_bounds *b
                 mark_row(one, two, &pair->changes[j], (enum compare_metric)j, to);
         mark_percentiles(one, two, to);
     }
-    print_notes(c, b, "- ", to);
+    print_notes(c, b, true, to);
     return fflush(to) == 0 && !ferror(to);
 }

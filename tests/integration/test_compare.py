@@ -295,6 +295,17 @@ def test_markdown(made, tmp_path):
     assert json.loads((tmp_path / "c.json").read_text())["pairs"]
 
 
+def test_texts_of_others_do_no_harm(made, tmp_path):
+    """Names and reasons that stand in a document stay text on a terminal and in Markdown."""
+    name, verdict = "<b>@all \x1b[2J_a_", {"status": "SUSPECT", "reasons": ["[x](http://y) <i>"]}
+    path = made("r.json", (name, {"verdict": verdict}), ("c", {}))
+    page = subprocess.run([PROGRAM, "compare", path, "--md", tmp_path / "c.md"], capture_output=True, text=True,
+                          timeout=30).stdout
+    text = (tmp_path / "c.md").read_text()
+    assert "\x1b" not in page + text and "@all" in page
+    assert not re.search(r"<[bi]>|@all|(?<!\\)\[|(?<!\\)_a", text)
+
+
 # --- what cannot be read ---
 
 def test_bad_input(made, template, tmp_path):

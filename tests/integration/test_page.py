@@ -293,6 +293,13 @@ def test_one_row(show):
     assert "only one rate" in page.text(".absent")
 
 
+def test_days(show):
+    """As many seconds as a page may hold fit, and are told in minutes."""
+    page = show(results.result())
+    assert page.run("return shareRange([{ values: Array(300000).fill(0.5) }])[0]") == pytest.approx(0.45)
+    assert page.run("return [119, 120, 179.6].map(format.seconds)") == ["119\u202fs", "2:00", "3:00"]
+
+
 def test_target_that_died(show):
     """Its lines end where it ended, its failures are counted and its line in the table says so."""
     whole, dead = results.target("whole", 20), results.target("dead", 8)

@@ -154,6 +154,14 @@ def test_failing(lab, kind, said):
     assert not processes(str(lab.folder))
 
 
+def test_nobody_raced(lab):
+    """Where every contestant fails the result is one without targets, which says so."""
+    code, output, errors = lab.run(lab.target("crashes"), lab.target("crashes", "too"))
+    assert code == 1, output + errors
+    assert lab.names() == [] and set(lab.failures()) == {"crashes", "too"}
+    assert lab.result["scenario"]["load_model"] is None
+
+
 @pytest.mark.parametrize("kind, process", [("leaks", "sleep 4711"), ("daemon", "sleep 4712")])
 def test_leaking(lab, kind, process):
     """What a service leaves behind is found, whatever session it is in, named and ended."""

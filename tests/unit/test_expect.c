@@ -127,7 +127,7 @@ static void test_judges(void **state)
     assert_true(is_met("p50<501us,p50>499us,p90<=901us,p95<=951us,p99<=991us,p999<=1ms"));
     assert_false(is_met("p50<499us"));
     assert_true(is_met("max<=1ms,max>=1ms,max==1ms,mean>500us,mean<501us"));
-    assert_true(is_met("rps>=999,rps<1k"));
+    assert_true(is_met("rps>=999,rps<1k,rps>0"));
     assert_true(is_met("errors==5,errors=5,errors<6,errors<=5,timeouts<=15,timeouts>14"));
     assert_false(is_met("errors<5"));
     assert_true(is_met("timeouts<1.5%,timeouts>1.48%,errors<=0.5%"));

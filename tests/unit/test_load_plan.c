@@ -98,6 +98,23 @@ static void test_body_file(void **state)
     expect_refusal(&c, EXIT_USAGE, "body file");
 }
 
+/* A request that no connection takes whole, as many at a time as are asked for, is refused. */
+static void test_long_body(void **state)
+{
+    struct load_config c = LOAD_CONFIG_DEFAULT;
+    enum { BYTES = 33 << 20 };
+    char *body = malloc(BYTES + 1);
+    (void)state;
+    assert_non_null(body);
+    memset(body, 'x', BYTES);
+    body[BYTES] = 0;
+    c.body = body;
+    load_plan_free(planned(&c));
+    c.pipeline = 2;
+    expect_refusal(&c, EXIT_USAGE, "2 at a time on a connection: at most 32M");
+    free(body);
+}
+
 /* Fields that would break the framing, or are no fields, are refused. */
 static void test_bad_headers(void **state)
 {
@@ -254,11 +271,12 @@ static void test_discovery(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_body_file), cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_timeout),
-        cmocka_unit_test(test_find_max),  cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_steps),     cmocka_unit_test(test_discovery),
+        cmocka_unit_test(test_bytes),       cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_body_file),   cmocka_unit_test(test_long_body),
+        cmocka_unit_test(test_bad_headers), cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_timeout),     cmocka_unit_test(test_find_max),
+        cmocka_unit_test(test_requests),    cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_discovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
