@@ -12,18 +12,24 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 /* --- opened --- */
+
+static bool is_folder(const char *path)
+{
+    struct stat there;
+    return stat(path, &there) == 0 && S_ISDIR(there.st_mode);
+}
 
 /* Of a folder the result in it, as `iubench run` leaves it. */
 static FILE *open_result(const char *path)
 {
-    struct stat there;
-    char inside[4096];
-    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode) &&
-        snprintf(inside, sizeof inside, "%s/result.json", path) < (int)sizeof inside)
-        path = inside;
-    return fopen(path, "re");
+    struct text inside = {0};
+    text_addf(&inside, "%s%s", path, is_folder(path) ? "/result.json" : "");
+    FILE *from = fopen(inside.data, "re");
+    text_free(&inside);
+    return from;
 }
 
 static json_t *load(const char *path, struct fail *f)
@@ -35,7 +41,8 @@ static json_t *load(const char *path, struct fail *f)
     log_escape(span_of(is_stdin ? "standard input" : path), shown, sizeof shown);
     json_t *document = from ? json_loadf(from, JSON_REJECT_DUPLICATES, &error) : NULL;
     if (!from)
-        fail_set(f, EXIT_FAILED, "%s cannot be read: %s", shown, strerror(errno));
+        fail_set(f, EXIT_FAILED, "%s%s cannot be read: %s", shown,
+                 is_folder(path) ? "/result.json" : "", strerror(errno));
     else if (ferror(from))
         fail_set(f, EXIT_FAILED, "%s cannot be read: %s", shown, strerror(errno));
     else if (!document)

@@ -122,6 +122,18 @@ static const struct command load = {
     .examples = "iubench load\niubench load -r 2.5k http://127.0.0.1:8080/api/devices\n",
     .options = tables,
 };
+
+/* Reads what others take as well, to be able to say something of it. */
+static const struct option_row other_options[] = {
+    {.name = "elsewhere", .kind = OPTION_FLAG, AT(is_warm), .help = "of another command"}, {0}};
+static const struct option_table others[] = {{other_options, 0}, {0}};
+static const struct command run_command = {.name = "run",
+                                           .arguments = "",
+                                           .summary = "runs",
+                                           .details = "",
+                                           .examples = "",
+                                           .options = tables,
+                                           .unlisted = others};
 static const struct command report = {.name = "report",
                                       .arguments = "RESULT...",
                                       .arguments_min = 1,
@@ -275,6 +287,22 @@ static void test_arguments(void **state)
     assert_refused("a b", "unexpected argument \"b\": iubench load takes only [URL]");
     assert_refused_by(&serve, "x", "unexpected argument \"x\": iubench serve takes none");
     assert_refused_by(&report, "-q", "RESULT... is missing; iubench report --help shows examples");
+}
+
+/* An option that is not listed is read, and shown nowhere. */
+static void test_unlisted(void **state)
+{
+    (void)state;
+    struct fail failure;
+    struct text help = {0};
+    config = (struct config){0};
+    char word[] = "--elsewhere", *words[] = {word, NULL};
+    assert_int_equal(cli_parse(&run_command, 1, words, &config, &arguments, &failure), CLI_RUN);
+    assert_true(config.is_warm);
+    cli_help(&run_command, &help);
+    assert_null(strstr(help.data, "elsewhere"));
+    assert_non_null(strstr(help.data, "-q, --"));
+    text_free(&help);
 }
 
 /* Unknown options are refused with the nearest one there is, prefixes are not options. */
@@ -612,23 +640,15 @@ static void test_completion(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_manual),
-        cmocka_unit_test(test_completion),
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_optional_value),
-        cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_set),
-        cmocka_unit_test(test_several_structs),
-        cmocka_unit_test(test_set_refused),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_overview),
-        cmocka_unit_test(test_help_shown),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_manual),
+        cmocka_unit_test(test_completion),  cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_forms),       cmocka_unit_test(test_optional_value),
+        cmocka_unit_test(test_arguments),   cmocka_unit_test(test_unlisted),
+        cmocka_unit_test(test_unknown),     cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_set),         cmocka_unit_test(test_several_structs),
+        cmocka_unit_test(test_set_refused), cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_find),        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_overview),    cmocka_unit_test(test_help_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,29 @@ static void test_histogram(void **state)
     free(h);
 }
 
+/* What `run` has left is named by its folder as well; a label stands before either. */
+static void test_words(void **state)
+{
+    char folder[] = "/tmp/iubench-read-XXXXXX", file[64], word[64], *label;
+    struct read_node root;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/result.json", folder);
+    FILE *to = fopen(file, "w");
+    fputs("{\"schema\": \"iubench-result/1\"}", to);
+    fclose(to);
+    snprintf(word, sizeof word, "before=%s", folder);
+    assert_string_equal(read_label(word, &label), folder);
+    assert_string_equal(label, "before");
+    free(label);
+    assert_true(read_open(folder, &root, &f));
+    read_close(&root);
+    assert_string_equal(read_label(folder, &label), folder);
+    assert_null(label);
+    unlink(file);
+    rmdir(folder);
+}
+
 /* What is no result at all: not there, a folder, no JSON, another schema. */
 static void test_no_result(void **state)
 {
@@ -129,7 +152,7 @@ static void test_no_result(void **state)
     assert_int_equal(f.exit, EXIT_FAILED);
     assert_false(read_open("/tmp", &root, &f));
     assert_int_equal(f.exit, EXIT_FAILED);
-    assert_non_null(strstr(f.text, "folder"));
+    assert_string_equal(f.text, "/tmp/result.json cannot be read: No such file or directory");
     put("{\"schema\": ");
     assert_false(read_open(path, &root, &f));
     assert_non_null(strstr(f.text, "is no JSON: line 1"));
@@ -143,9 +166,8 @@ static void test_no_result(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_found),
-        cmocka_unit_test(test_item),
-        cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_found),     cmocka_unit_test(test_item),
+        cmocka_unit_test(test_histogram), cmocka_unit_test(test_words),
         cmocka_unit_test(test_no_result),
     };
     return cmocka_run_group_tests(tests, make, drop);
