@@ -389,9 +389,9 @@ static json_t *overall_verdict(const struct result *r)
     enum { REASONS_MAX = 64 };
     struct repeats_reason all[REASONS_MAX];
     enum load_verdict worst = LOAD_VALID;
-    json_t *reasons = json_array();
     if (r->target_count == 1)
         return verdict_json(r->targets[0].load);
+    json_t *reasons = json_array();
     for (unsigned i = 0; i < r->target_count; i++)
         if (r->targets[i].load->verdict > worst)
             worst = r->targets[i].load->verdict;
