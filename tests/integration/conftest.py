@@ -13,6 +13,17 @@ from services import Memcached, Postgres, pg_program
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Where tests run side by side, those that share something made for their module stay together."""
+    for item in items:
+        made = {name for name, ways in item._fixtureinfo.name2fixturedefs.items() if ways[-1].scope == "module"}
+        if made:
+            params = getattr(item, "callspec", None) and item.callspec.params or {}
+            item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *(str(params[name]) for name in
+                                                                               sorted(made & set(params)))])))
+
+
 def needs_postgres():
     if not pg_program("initdb"):
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")

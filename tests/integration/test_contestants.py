@@ -7,12 +7,14 @@ A contestant for which this machine lacks something (contestants/setup ends with
 
 import ast
 import contextlib
+import fcntl
 import http.client
 import http.server
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -453,7 +455,7 @@ def test_target_file_is_well_formed(name):
 
 def test_setup_goes_on_without_a_toolchain(tmp_path):
     """Go is missing: told with its mend, exit status 4, and what is named next is still done."""
-    for tool in ("sh", "dirname", "mktemp", "mkdir", "sed", "rm", "cat", "grep", "cmp"):
+    for tool in ("sh", "dirname", "mktemp", "mkdir", "sed", "rm", "cat", "grep", "cmp", "flock"):
         os.symlink(f"/usr/bin/{tool}", tmp_path / tool)
     done = subprocess.run([os.path.join(CONTESTANTS, "setup"), "go-tuned", "gin"], text=True,
                           env={"PATH": str(tmp_path)}, capture_output=True, check=False)
@@ -467,3 +469,20 @@ def test_setup_names_what_there_is():
                           capture_output=True, check=False)
     assert done.returncode == 2
     assert "'go-tunde' is no contestant" in done.stderr and "go-tuned" in done.stderr
+
+
+def test_setups_of_one_contestant_follow_each_other():
+    """One that another call is making is waited for."""
+    if not shutil.which("go"):
+        pytest.skip("Go is not installed")
+    command = [os.path.join(CONTESTANTS, "setup"), "go-tuned"]
+    folder = os.path.join(ROOT, "build", "contestants")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, ".go-tuned.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(timeout=1)
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            _, errors = child.communicate(timeout=300)
+            assert child.returncode == 0, errors

@@ -37,8 +37,9 @@ def copy(tmp_path_factory):
     """The source with all examples in it, built; what they leave alone is not compiled again."""
     folder = tmp_path_factory.mktemp("copy") / "iubench"
     shutil.copytree(ROOT, folder, symlinks=True,
-                    ignore=lambda path, names: {".git", "results", "go", "venv", "asan", "fuzz", "replay", "tests",
-                                                "corpus"} & set(names) - ({"tests"} if path == ROOT else set()))
+                    ignore=lambda path, names: {".git", "results", "go", "venv", "contestants", "asan", "fuzz", "replay",
+                                                "tests", "corpus"} & set(names)
+                    - ({"tests", "contestants"} if path == ROOT else set()))
     for section in ("An endpoint", "A store", "A panel"):
         for diff in blocks(section, "diff"):
             shell("git", "apply", "-C1", "-", cwd=folder, text=diff)

@@ -57,6 +57,9 @@ def test_lines_that_take_longer_begin(tmp_path):
     try:
         for line in lines:
             words = shlex.split(line.replace("http://127.0.0.1:8000", server.url))
+            if words[0] == "compare":  # what the line before was interrupted in
+                run("run", "test1", "--rps-ramp", "100:200:100/200ms", "--warmup", "0", "--target", server.url,
+                    "--target", "iubench", "--repeat", "2", "--out", tmp_path / os.path.dirname(words[1]))
             child = subprocess.Popen([PROGRAM, *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
                                      stderr=subprocess.PIPE, text=True)
             try:

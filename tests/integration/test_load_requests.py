@@ -419,6 +419,7 @@ def descriptors(process):
     return len(os.listdir(f"/proc/{process.pid}/fd"))
 
 
+@pytest.mark.timing
 def test_thousands_connect_within_a_short_timeout(static_target):
     """They settle: those that stand are not given up because making the others takes longer than the
     time-out. What a busy machine refused at first is tried again."""

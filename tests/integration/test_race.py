@@ -129,8 +129,9 @@ def test_interleaved(lab):
     first = lab.names()
     assert len(first) == 6 and first[:3] == first[3:][::-1] and set(first[:3]) == {"one", "two", "iubench"}
     assert [target["repeat"] for target in lab.result["targets"]] == [1, 1, 1, 2, 2, 2]
-    assert lab.result["races"] == {"repeats": 2, "order_seed": 7, "warmup_s": 0.3, "shape": None,
-                                   "failures": []}
+    races = lab.result["races"]
+    assert [one["name"] for one in races.pop("contestants")] == first[:3]
+    assert races == {"repeats": 2, "order_seed": 7, "warmup_s": 0.3, "shape": None, "failures": []}
     lab.run(*targets, words=("--repeat", "2", "--order-seed", "7"))
     assert lab.names() == first
 
