@@ -48,6 +48,16 @@ static unsigned power_of_two(unsigned least, unsigned low, unsigned high)
     return size;
 }
 
+/* A connect(2) takes 20 us, and five times that when most ports are in TIME_WAIT. In one turn only so
+ * many are made: when thousands want a connection, neither the answers of the others are kept waiting
+ * for all of them, nor do their own deadlines pass before the turn's end shows which of them stand. */
+enum { CONNECTS_MAX = 64 };
+
+/* How many may be under way at once: more than the two sides get done within the time-out would all be
+ * given up, over and over. As TCP's congestion window does, it grows by one for each that stands, and is
+ * halved, once for those that were under way together, when one does not in time. */
+enum { CONNECTING_START = CONNECTS_MAX, CONNECTING_MIN = 4 };
+
 static bool generator_begin(struct worker *w, struct fail *f)
 {
     struct generator *g = w->arg;
@@ -87,7 +97,11 @@ static void choose_core(struct generator *g)
 bool generator_start(struct generator *g, const struct load_plan *plan, struct crew *crew,
                      unsigned index, struct fail *f)
 {
-    *g = (struct generator){.plan = plan, .crew = crew, .index = index, .waking = WAKING_START};
+    *g = (struct generator){.plan = plan,
+                            .crew = crew,
+                            .index = index,
+                            .waking = WAKING_START,
+                            .connecting_max = CONNECTING_START};
     g->user_count = (uint32_t)shard_part(plan->connections, plan->threads, index);
     g->active_count = active_at(g, 0);
     rng_seed(&g->rng, plan->config.seed + (shard_index(&plan->shard, index) << 32));
@@ -129,8 +143,21 @@ static void first_try_done(struct generator *g, struct user *u)
     tell(g, &g->crew->ready);
 }
 
+static void connecting_failed(struct generator *g, int error_code)
+{
+    uint64_t now_ns = g->worker.loop.now_ns;
+    g->connecting_count--;
+    if (error_code != ETIMEDOUT || now_ns < g->connecting_cut_ns + g->plan->config.timeout_ns)
+        return;
+    g->connecting_cut_ns = now_ns;
+    g->connecting_max = g->connecting_max / 2 > CONNECTING_MIN ? g->connecting_max / 2
+                                                               : CONNECTING_MIN;
+}
+
 void generator_opened(struct generator *g, struct user *u)
 {
+    g->connecting_count--;
+    g->connecting_max += g->connecting_max < g->user_count;
     g->open_total++;
     g->open_count++;
     g->reached |= 1u << u->address;
@@ -291,16 +318,15 @@ static bool take_request(struct generator *g, struct user *u, uint64_t now_ns)
     return true;
 }
 
-/* A connect(2) takes 20 us, and five times that when most ports are in TIME_WAIT. In one turn only so
- * many are made: when thousands want a connection, neither the answers of the others are kept waiting
- * for all of them, nor do their own deadlines pass before the turn's end shows which of them stand. */
-enum { CONNECTS_MAX = 64 };
+static bool may_connect(const struct generator *g)
+{
+    return g->unconnected.first && g->connecting_count < g->connecting_max;
+}
 
 static void connect_some(struct generator *g)
 {
-    struct user *u;
-    for (unsigned i = 0; i < CONNECTS_MAX && (u = user_list_take(&g->unconnected)); i++)
-        user_connect(u);
+    for (unsigned i = 0; i < CONNECTS_MAX && may_connect(g); i++)
+        user_connect(user_list_take(&g->unconnected));
 }
 
 static void send_ready(struct generator *g, uint64_t now_ns)
@@ -392,6 +418,7 @@ void generator_thought(struct generator *g, struct user *u)
 bool generator_connect_failed(struct generator *g, struct user *u, int error_code)
 {
     unsigned addresses = (unsigned)g->plan->address_count;
+    connecting_failed(g, error_code);
     g->connect_failures++;
     g->connect_errno = error_code;
     g->descriptor_failures += error_code == EMFILE || error_code == ENFILE;
@@ -506,7 +533,7 @@ static uint64_t generator_next_wake(struct loop *l)
 {
     struct worker *w = l->owner;
     struct generator *g = w->arg;
-    if (g->phase <= GENERATOR_RUNNING && g->unconnected.first)
+    if (g->phase <= GENERATOR_RUNNING && may_connect(g))
         return 0; /* connect_some() left some */
     if (g->phase != GENERATOR_RUNNING)
         return TIMER_NEVER;

@@ -56,6 +56,8 @@ struct generator {
     struct rng rng;                          /* of think times, and for what requests have drawn */
     struct loop_hook hook;
     enum generator_phase phase;
+    uint32_t connecting_count, connecting_max; /* at once; the latter adapts */
+    uint64_t connecting_cut_ns;                /* when it was last made smaller */
     uint32_t first_tries; /* CONNECTING: users whose first connection is still being tried */
     unsigned address;     /* index of the plan's address that is used */
     unsigned reached;     /* a bit for each of them that a connection to stood */

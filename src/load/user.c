@@ -94,6 +94,7 @@ void user_connect(struct user *u)
     u->was_wanted = true;
     u->was_useful = false;
     u->address = g->address;
+    g->connecting_count++;
     /* the turn's time may be long past when thousands connect in it */
     client_open(&u->client, &g->plan->addresses[u->address],
                 clock_ns() + g->plan->config.timeout_ns);

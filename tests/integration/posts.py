@@ -129,6 +129,7 @@ class Proxy:
 
     def __init__(self, family, address, seed=1, listen=("127.0.0.1", 0)):
         self.family, self.address, self.listen, self.mode = family, address, listen, "pass"
+        self.accepted = 0
         self.random = random.Random(seed)
         self.loop = asyncio.new_event_loop()
         self.ready = threading.Event()
@@ -156,6 +157,7 @@ class Proxy:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def connected(self, reader, writer):
+        self.accepted += 1
         self.tasks.add(asyncio.current_task())
         try:
             if self.family == socket.AF_UNIX:
