@@ -526,6 +526,15 @@ static void conn_begin_request(struct server_conn *c)
     COUNT(s, requests, 1);
 }
 
+/* RFC 9110 sections 13.1.1, 13.1.2 and 13.2.2. Dates are ignored, as is due where there are none. */
+static unsigned unmet_status(const struct http_head *h)
+{
+    bool is_read = h->method == HTTP_GET || h->method == HTTP_HEAD;
+    if (h->has_match_tag)
+        return 412;
+    return !h->has_none_match_any ? 0 : is_read ? 304 : 412;
+}
+
 static void conn_dispatch(struct server_conn *c, const char *head, struct span body)
 {
     struct server *s = c->server;
@@ -536,6 +545,7 @@ static void conn_dispatch(struct server_conn *c, const char *head, struct span b
         .query = http_part_span(c->head.query, head),
         .content_type = http_part_span(c->head.content_type, head),
         .body = body,
+        .unmet_status = unmet_status(&c->head),
     };
     conn_begin_request(c);
     c->head = (struct http_head){0};

@@ -30,6 +30,8 @@ struct server_request {
     struct span path, query;
     struct span body;
     struct span content_type;
+    unsigned unmet_status; /* of a precondition that does not hold where something is and has no
+                              validator: 304 or 412; 0: all do. RFC 9110 section 13.2 */
 };
 
 /* Called once per request whose head and body are complete. It must see to it that server_reply()

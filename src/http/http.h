@@ -77,6 +77,8 @@ struct http_head {
     bool has_other_coding;          /* private: a transfer coding that is not known */
     bool has_close, has_keep_alive; /* tokens of Connection */
     bool expects_continue;          /* Expect: 100-continue */
+    bool has_match_tag;             /* If-Match with anything but "*" */
+    bool has_none_match_any;        /* If-None-Match: * */
     struct http_part content_type, location, retry_after; /* the last one, if repeated */
 };
 

@@ -271,6 +271,8 @@ static int read_known_field(struct http_head *h, const char *data, struct span n
     case 8:
         if (IS_NAME(name.data, "location"))
             h->location = where;
+        else if (side == REQUEST && IS_NAME(name.data, "if-match"))
+            h->has_match_tag |= !span_eq(value, SPAN("*"));
         break;
     case 10:
         if (IS_NAME(name.data, "connection"))
@@ -283,6 +285,10 @@ static int read_known_field(struct http_head *h, const char *data, struct span n
     case 12:
         if (IS_NAME(name.data, "content-type"))
             h->content_type = where;
+        break;
+    case 13:
+        if (side == REQUEST && IS_NAME(name.data, "if-none-match"))
+            h->has_none_match_any |= span_eq(value, SPAN("*"));
         break;
     case 14:
         if (IS_NAME(name.data, "content-length"))

@@ -45,6 +45,8 @@ void endpoint_fib(struct target_worker *w, const struct server_request *r)
         server_reply_error(r->conn, 400, (struct span){0}, text);
         return;
     }
+    if (target_is_unmet(r))
+        return;
     struct compute *c = calloc(1, sizeof *c);
     if (c) {
         c->conn = r->conn;

@@ -65,6 +65,16 @@ static void reply_without_row(struct target_worker *w, const struct server_reque
         server_reply_error(r->conn, 405, fields, "this endpoint does not have that method");
 }
 
+bool target_is_unmet(const struct server_request *r)
+{
+    if (r->unmet_status == 304)
+        server_reply(r->conn, &(struct server_reply){.status = 304});
+    else if (r->unmet_status)
+        server_reply_error(r->conn, r->unmet_status, (struct span){0},
+                           "what is here has no entity tag that could match");
+    return r->unmet_status;
+}
+
 void target_request(void *arg, const struct server_request *r)
 {
     struct target_worker *w = arg;
@@ -72,7 +82,8 @@ void target_request(void *arg, const struct server_request *r)
     for (unsigned i = 0; i < ENDPOINT_COUNT; i++) {
         const struct endpoint *e = &endpoints[i];
         if (e->modes & mode && method_matches(e, r->method) && path_matches(e, r->path)) {
-            e->handle(w, r);
+            if (e->takes_segment || !target_is_unmet(r))
+                e->handle(w, r);
             return;
         }
     }

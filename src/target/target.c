@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/cpus.h"
 #include "base/mem.h"
+#include "base/units.h"
 
 enum {
     BACKLOG = 4096,
@@ -305,7 +306,7 @@ void target_stop(struct target *t)
 
 static void describe(struct target *t)
 {
-    char metrics[ADDRESS_TEXT_BYTES];
+    char metrics[ADDRESS_TEXT_BYTES], delay[UNITS_TEXT_BYTES];
     const char *scheme = t->address.sa.any.sa_family == AF_UNIX ? "" : "http://";
     text_addf(&t->line, "listening on %s%s, mode %s, %u thread%s", scheme, t->address_text,
               target_mode_name((enum target_mode)t->config.mode), t->thread_count,
@@ -318,7 +319,8 @@ static void describe(struct target *t)
         text_addf(&t->line, ", store %s, cache %s", storage_store_text(t->storage),
                   storage_cache_text(t->storage));
     if (t->upstream)
-        text_addf(&t->line, ", built-in upstream on %s", upstream_address(t->upstream));
+        text_addf(&t->line, ", built-in upstream on %s, delay %s", upstream_address(t->upstream),
+                  units_duration_text(t->config.upstream_delay_ns, delay));
     else if (t->upstream_address_count)
         text_addf(&t->line, ", upstream %s", t->upstream_url.text);
 }

@@ -57,6 +57,10 @@ const char *target_mode_name(enum target_mode m);
 /* The server's handler: finds the row of endpoints.def and calls its function. */
 void target_request(void *arg, const struct server_request *r);
 
+/* Whether a precondition does not hold (RFC 9110 section 13), which then has been replied. To be asked
+ * when nothing else speaks against the request, and before it does something. */
+bool target_is_unmet(const struct server_request *r);
+
 /* The handler of --metrics ADDR: /metrics and /healthz alone. */
 void target_metrics_request(void *arg, const struct server_request *r);
 

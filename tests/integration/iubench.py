@@ -219,7 +219,7 @@ class Client:
             fields.append(tuple(line.split(": ", 1)))
         reply = Reply(status, fields, b"", head[0][:8])
         length, coding = reply.field("Content-Length"), reply.field("Transfer-Encoding")
-        if status >= 200 and status != 204:
+        if status >= 200 and status not in (204, 304):
             assert (length is None) == (coding == "chunked") and reply.field("Date"), head
         if method != "HEAD" and coding:
             reply.body = self._chunks()

@@ -1,6 +1,5 @@
 """What RFC 9110 and RFC 9112 say that an origin server without a cache MUST and MUST NOT do: a row or a
-test for each, with its section. Left out are preconditions that compare validators (RFC 9110 section
-13.1.1 and 13.1.2): nothing here has one. The parser's own tests have the finer shapes."""
+test for each, with its section. The parser's own tests have the finer shapes."""
 
 import json
 import re
@@ -123,6 +122,15 @@ TAKEN = [
     ("9110 9.1", "a method that nobody knows", get(method=b"BREW"), 501, KEPT),
     ("9110 9.3.6", "CONNECT is no tunnel", get(method=b"CONNECT", target=b"x:80"), 405, KEPT),
     ("9110 9.3.8", "TRACE is not echoed", get(method=b"TRACE"), 405, KEPT),
+    ("9110 13.1.1", "a tag where nothing has one", get(b'If-Match: "x"'), 412, KEPT),
+    ("9110 13.1.1", "a tag of what would be changed", post(b'If-Match: "x"'), 412, KEPT),
+    ("9110 13.1.1", "whatever is there", get(b"If-Match: *"), 200, KEPT),
+    ("9110 13.1.2", "unless anything is there", get(b"If-None-Match: *"), 304, KEPT),
+    ("9110 13.1.2", "a change unless anything is there", post(b"If-None-Match: *"), 412, KEPT),
+    ("9110 13.1.2", "unless there is what nothing is", get(b'If-None-Match: "x", W/"y"'), 200, KEPT),
+    ("9110 13.2.1", "a condition on what is not there", get(b'If-Match: "x"', target=b"/nowhere"), 404, KEPT),
+    ("9110 13.2.1", "a condition of OPTIONS", get(b'If-Match: "x"', method=b"OPTIONS"), 204, KEPT),
+    ("9110 13.2.2", "If-Match goes before", get(b"If-None-Match: *", b'If-Match: "x"'), 412, KEPT),
     ("9110 13.1.3", "a date where there is none to compare", get(b"If-Modified-Since: " + DATE), 200, KEPT),
     ("9110 13.1.4", "a date where there is none to compare", get(b"If-Unmodified-Since: " + DATE), 200, KEPT),
     ("9110 13.1.5", "If-Range without Range", get(b'If-Range: "x"'), 200, KEPT),
@@ -161,6 +169,14 @@ def test_taken(server, section, what, request_bytes, status, is_kept):
             assert client.reply().body == b"OK"
         else:
             client.assert_closed()
+
+
+def test_a_condition_on_what_is_computed(serve):
+    """RFC 9110 section 13.2.1: what is refused without it is refused as ever, before it is looked at."""
+    with serve("fib").connect() as client:
+        for target, status in ((b"/fib/x", 400), (b"/fib/1", 412)):
+            client.send(get(b'If-Match: "x"', target=target))
+            assert client.reply().status == status
 
 
 # --- what replies have ---

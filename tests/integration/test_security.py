@@ -79,7 +79,7 @@ def test_binds_to_loopback_unless_told(command, port):
 
 
 def test_built_in_upstream_is_on_loopback(serve):
-    assert re.search(r"built-in upstream on 127\.0\.0\.1:\d+", serve("proxy").line)
+    assert re.search(r"built-in upstream on 127\.0\.0\.1:\d+, delay 500ms", serve("proxy").line)
 
 
 def test_nothing_of_a_request_reaches_standard_error(serve):

@@ -327,6 +327,19 @@ static void test_expect_in_1_0(void **state)
     assert_false(h.expects_continue);
 }
 
+/* RFC 9110 sections 13.1.1 and 13.1.2: what matters where nothing has an entity tag. */
+static void test_preconditions(void **state)
+{
+    struct http_head h;
+    (void)state;
+    good_request(&h, "GET / HTTP/1.0\r\nIF-MATCH: *\r\nIf-None-Match: \"*\"\r\n\r\n");
+    assert_false(h.has_match_tag || h.has_none_match_any);
+    good_request(&h, "GET / HTTP/1.0\r\nIf-Match: *\r\nif-match: W/\"a\"\r\n\r\n");
+    assert_true(h.has_match_tag && !h.has_none_match_any);
+    good_request(&h, "GET / HTTP/1.0\r\nif-none-match:\t* \r\nIf-Matches: x\r\n\r\n");
+    assert_true(h.has_none_match_any && !h.has_match_tag);
+}
+
 /* The largest length that is taken, and that leading zeros do not overflow. */
 static void test_largest_length(void **state)
 {
@@ -699,17 +712,29 @@ static int close_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simple_request), cmocka_unit_test(test_stops_at_the_end),
-        cmocka_unit_test(test_methods),        cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_hosts),          cmocka_unit_test(test_empty_line_first),
-        cmocka_unit_test(test_persistence),    cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_fields),         cmocka_unit_test(test_other_names),
-        cmocka_unit_test(test_chunked),        cmocka_unit_test(test_expect_in_1_0),
-        cmocka_unit_test(test_largest_length), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_every_byte),     cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_many_fields),
-        cmocka_unit_test(test_endless_field),  cmocka_unit_test(test_simple_response),
-        cmocka_unit_test(test_status_lines),   cmocka_unit_test(test_response_refusals),
+        cmocka_unit_test(test_simple_request),
+        cmocka_unit_test(test_stops_at_the_end),
+        cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_empty_line_first),
+        cmocka_unit_test(test_persistence),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_other_names),
+        cmocka_unit_test(test_chunked),
+        cmocka_unit_test(test_expect_in_1_0),
+        cmocka_unit_test(test_preconditions),
+        cmocka_unit_test(test_largest_length),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_many_fields),
+        cmocka_unit_test(test_endless_field),
+        cmocka_unit_test(test_simple_response),
+        cmocka_unit_test(test_status_lines),
+        cmocka_unit_test(test_response_refusals),
     };
     return cmocka_run_group_tests(tests, open_memory, close_memory);
 }
