@@ -246,11 +246,11 @@ function faultText(fault) {
     if (!fault) return null;
     const { text, begin_s, end_s, availability, recovered_s } = fault;
     const after = isKnown(recovered_s)
-        ? `as before ${format.seconds(Math.ceil(recovered_s))} after it`
-        : "not as before by the end";
+        ? ` until all was as before, ${format.seconds(Math.ceil(recovered_s))} after it`
+        : ", not as before by the end";
     return (
         `${text} from ${format.seconds(Math.round(begin_s))} to ${format.seconds(Math.round(end_s))}, ` +
-        `availability ${format.share(availability)} meanwhile, ${after}`
+        `availability ${format.share(availability)}${after}`
     );
 }
 

@@ -254,7 +254,7 @@ static bool is_as_before(const struct load_result *r, const struct load_second *
 
 bool fault_judge(const struct fault *x, const struct load_result *r, struct result_fault *to)
 {
-    struct load_counts meanwhile = {0};
+    struct load_counts hurt = {0}, since = {0}; /* until all was as before; from then on */
     double p99_ns = 0, begin_s = 0;
     bool has_before = false;
     if (!x->plan || !x->done_ns[BEGINS])
@@ -273,15 +273,18 @@ bool fault_judge(const struct fault *x, const struct load_result *r, struct resu
         if (end_s <= to->begin_s) {
             p99_ns = fmax(p99_ns, (double)row->p99_ns);
             has_before = true;
-        } else if (begin_s < to->end_s) {
-            load_counts_add(&meanwhile, &row->counts);
-        } else if (!is_as_before(r, row, has_before ? p99_ns : INFINITY)) {
-            to->recovered_s = NAN;
-        } else if (isnan(to->recovered_s)) {
-            to->recovered_s = begin_s - to->end_s;
+        } else {
+            load_counts_add(&since, &row->counts);
+            if (begin_s < to->end_s || !is_as_before(r, row, has_before ? p99_ns : INFINITY)) {
+                load_counts_add(&hurt, &since);
+                since = (struct load_counts){0};
+                to->recovered_s = NAN;
+            } else if (isnan(to->recovered_s)) {
+                to->recovered_s = begin_s - to->end_s;
+            }
         }
         begin_s = end_s;
     }
-    to->availability = load_availability(r, &meanwhile);
+    to->availability = load_availability(r, &hurt);
     return true;
 }

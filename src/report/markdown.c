@@ -235,12 +235,12 @@ static void put_fault(struct text *out, const json_t *target)
     markdown_text(text_at(target, "name"), out);
     text_addf(out, ": ");
     markdown_text(text_at(fault, "text"), out);
-    text_addf(out, " from %.1f to %.1f s, availability %s meanwhile, ", number_at(fault, "begin_s"),
+    text_addf(out, " from %.1f to %.1f s, availability %s", number_at(fault, "begin_s"),
               number_at(fault, "end_s"), shown_share(number_at(fault, "availability"), available));
     if (isnan(recovered_s))
-        text_addf(out, "not as before by the end\n");
+        text_addf(out, ", not as before by the end\n");
     else
-        text_addf(out, "as before %.0f s after it\n", recovered_s);
+        text_addf(out, " until all was as before, %.0f s after it\n", recovered_s);
 }
 
 static void put_faults(struct text *out, const json_t *documents)

@@ -24,7 +24,7 @@ struct result_fault {
     const char *what, *party; /* "stall", "postgres" */
     char text[48];            /* "postgres stalled" */
     double begin_s, end_s;
-    double availability; /* of what ended meanwhile, in the seconds that it touched */
+    double availability; /* of what ended in the seconds from its begin until all was as before */
     double recovered_s;  /* from its end to the first second since which all was as before (of what
                             ended 99 % well, p99 at most twice the highest before or 10 ms above it), to a
                             second; NAN: not before the end of the load */

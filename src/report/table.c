@@ -365,13 +365,13 @@ static void print_fault(const struct page *p, const struct result_target *t, con
     const struct result_fault *f = t->fault;
     if (!f)
         return;
-    fprintf(p->to, "%s%-*s%s%s%s%s from %.1f to %.1f s: availability %s meanwhile, ",
-            begin(p, FAINT), LABEL_WIDTH, "fault", end(p), whose, *whose ? ": " : "", f->text,
-            f->begin_s, f->end_s, shown_share(f->availability, available));
+    fprintf(p->to, "%s%-*s%s%s%s%s from %.1f to %.1f s: availability %s", begin(p, FAINT),
+            LABEL_WIDTH, "fault", end(p), whose, *whose ? ": " : "", f->text, f->begin_s, f->end_s,
+            shown_share(f->availability, available));
     if (isnan(f->recovered_s))
-        fprintf(p->to, "%snot as before%s by the end\n", begin(p, BAD), end(p));
+        fprintf(p->to, ", %snot as before%s by the end\n", begin(p, BAD), end(p));
     else
-        fprintf(p->to, "as before %.0f s after it\n", f->recovered_s);
+        fprintf(p->to, " until all was as before, %.0f s after it\n", f->recovered_s);
 }
 
 static void print_one(const struct page *p, const struct result *r, const struct result_target *t)

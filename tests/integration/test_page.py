@@ -248,7 +248,7 @@ def test_fault(show):
     document["targets"][0]["fault"] = FAULT
     page = show(document)
     [row] = page.cells()
-    assert "postgres stalled from 5 s to 10 s, availability 25 % meanwhile, as before 2 s after it" in \
+    assert "postgres stalled from 5 s to 10 s, availability 25 % until all was as before, 2 s after it" in \
         row[0].replace("\u202f", " ")
     page.panels()  # drawn now
     shaded = page.run("""

@@ -135,7 +135,7 @@ def test_markdown_of_a_fault(write):
     document["targets"][0]["fault"] = fault
     code, output, _ = run("report", *write(document), "--md")
     assert code == 0
-    assert "\niubench: memcached lost from 5.0 to 10.0 s, availability 50 % meanwhile, not as before by the end\n" \
+    assert "\niubench: memcached lost from 5.0 to 10.0 s, availability 50 %, not as before by the end\n" \
         in output
 
 

@@ -163,11 +163,12 @@ static void test_recovery(void **state)
     assert_string_equal(f.text, "postgres stalled");
     assert_float_equal(f.begin_s, 3.1, 1e-9);
     assert_float_equal(f.end_s, 5.1, 1e-9);
-    assert_float_equal(f.availability, 0.3, 1e-9); /* seconds 4, 5 and 6 */
+    assert_float_equal(f.availability, 287 / 500.0, 1e-9); /* seconds 4 to 8 */
     assert_float_equal(f.recovered_s, 8 - 5.1,
                        1e-9); /* second 8 still was slower than twice 20 ms */
     rows[7] = row(100, 40);
     assert_float_equal(judged(rows).recovered_s, 7 - 5.1, 1e-9);
+    assert_float_equal(judged(rows).availability, 187 / 400.0, 1e-9);
 }
 
 /* A second that is bad again takes it back; never is never. */
@@ -179,8 +180,9 @@ static void test_relapse(void **state)
         rows[i] = row(100, 5);
     assert_float_equal(judged(rows).recovered_s, 6 - 5.1, 1e-9);
     assert_float_equal(judged(rows).availability, 1, 1e-9);
-    rows[8] = row(98, 5);
+    rows[8] = row(94, 5);
     assert_float_equal(judged(rows).recovered_s, 9 - 5.1, 1e-9);
+    assert_float_equal(judged(rows).availability, 594 / 600.0, 1e-9);
     rows[9] = row(100, 16); /* 10 ms above 5 ms are no relapse, 11 are */
     assert_true(isnan(judged(rows).recovered_s));
     rows[9] = row(100, 15);
