@@ -384,6 +384,6 @@ def test_fib_answers_all_who_wait(serve):
 def test_fib_is_computed_the_slow_way(serve):
     """Neither remembered nor folded: each costs, and each step costs 1.6 times the one before."""
     with serve("fib").connect() as client:
-        times = {n: min(took(lambda n=n: client.request("GET", f"/fib/{n}")) for _ in range(5)) for n in (30, 35, 38)}
+        times = {n: min(took(lambda n=n: client.request("GET", f"/fib/{n}")) for _ in range(10)) for n in (30, 35, 38)}
     assert times[35] > 0.002
-    assert 4 < times[35] / times[30] < 40 and 2.5 < times[38] / times[35] < 7
+    assert 3 < times[35] / times[30] < 60 and 1.5 < times[38] / times[35] < 12
