@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from pathlib import Path
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.environ.get("IUBENCH", os.path.join(ROOT, "build", "iubench"))
@@ -245,6 +246,11 @@ class Client:
 
     def assert_closed(self):
         assert self.rest() == b""
+
+
+def cpu_s(pid):
+    """CPU time of all threads that there are, by the scheduler."""
+    return sum(int(Path(task, "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
 def parse_metrics(page):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from iubench import DEVICES, IS_SANITIZED, PATIENCE_S, PROGRAM, REPORT, Client, Process, parse_metrics, wait_for
+from iubench import DEVICES, IS_SANITIZED, PATIENCE_S, PROGRAM, REPORT, Client, Process, cpu_s, parse_metrics, wait_for
 
 # Sanitizers have system calls and allocations of their own.
 plain_only = pytest.mark.skipif(IS_SANITIZED, reason="not in a sanitizer build")
@@ -371,10 +371,6 @@ def test_descriptors_run_out_while_it_serves(serve):
     for client in standing:
         client.close()
     assert server.counters()["accept_failures"] > 0
-
-
-def cpu_s(pid):
-    return sum(int(Path(task, "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
 # --- a pause, and too much ---

@@ -61,15 +61,6 @@ def read(path):
     return whole["targets"][0]
 
 
-def cpu_s(pid):
-    """Of all threads that there are, by the scheduler."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as stat:
-            total += int(stat.read().split()[0])
-    return total / 1e9
-
-
 def ended(target):
     return target["requests"]["sent"] - target["requests"]["unfinished"]
 
@@ -96,9 +87,9 @@ def check_cores(target):
 def test_target_is_found_by_its_port(serve, tmp_path):
     """A server of this machine is a party without being named, and its CPU per request is right."""
     server = serve("static")
-    before = cpu_s(server.process.pid)
+    before = iubench.cpu_s(server.process.pid)
     target = load(tmp_path, "-d", "3s", server.url + "/json")
-    used_us = (cpu_s(server.process.pid) - before) / ended(target) * 1e6
+    used_us = (iubench.cpu_s(server.process.pid) - before) / ended(target) * 1e6
     assert target["server_cpu_us_per_request"] == target["parties"]["target"]["cpu_us_per_request"]
     assert used_us * 0.9 - 0.5 <= target["server_cpu_us_per_request"] <= used_us * 1.02
     assert set(target["parties"]) == {"target", "client"}
