@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 PG_USER = "bench"
 PG_PASSWORD = "s3cr3t-of-tests"
@@ -92,6 +93,16 @@ def is_gone(pid):
         return True
 
 
+def stands_still(pid):
+    """True once every thread of the process is stopped. On a busy machine that is tens of
+    milliseconds after SIGSTOP was sent, and until then the threads go on answering."""
+    try:
+        stats = [Path(task, "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return is_gone(pid)
+    return all(stat.rsplit(")", 1)[1].split()[0] in "TZ" for stat in stats)
+
+
 def signal_all(pids, number):
     for pid in pids:
         try:
@@ -123,8 +134,15 @@ class Server:
             raise
 
     def pause(self):
-        """Stops every process of it (SIGSTOP), so that the kernel still accepts connections."""
-        signal_all(self.pids(), signal.SIGSTOP)
+        """Stops every process of it (SIGSTOP), so that the kernel still accepts connections, and
+        returns once none of them does anything any more."""
+
+        def is_paused():
+            pids = self.pids()
+            signal_all(pids, signal.SIGSTOP)
+            return all(map(stands_still, pids))
+
+        wait_until(is_paused, what="every thread to stand still")
 
     def resume(self):
         signal_all(self.pids(), signal.SIGCONT)

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from iubench import wait_for
-from services import PG_DATABASE, PG_PASSWORD, PG_USER, as_unprivileged
+from services import PG_DATABASE, PG_PASSWORD, PG_USER, as_unprivileged, stands_still
 
 SECONDS = 120
 BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
@@ -177,6 +177,21 @@ def test_nobody_listens(store_program, make_postgres):
     server = make_postgres()
     server.stop()
     expect_message(store_program, server, server.tcp_uri, "Connection refused")
+
+
+def test_pause_is_over_before_anything_is_asked_of_the_paused(memcached):
+    """Of the fixture: SIGSTOP takes its time on a busy machine, and what is sent in it may still be
+    answered."""
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(4 * os.cpu_count())]
+    try:
+        for _ in range(50):
+            memcached.pause()
+            assert stands_still(memcached.process.pid)
+            memcached.resume()
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def test_paused_at_start(store_program, make_postgres):
