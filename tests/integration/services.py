@@ -3,6 +3,7 @@ a free TCP port of 127.0.0.1, started, paused, killed and stopped by process id.
 
 import contextlib
 import glob
+import itertools
 import os
 import pwd
 import random
@@ -19,16 +20,24 @@ PG_PASSWORD = "s3cr3t-of-tests"
 PG_DATABASE = "mydb"
 
 
+# Below those that the kernel gives to outgoing connections and those that the program itself tries
+# (sock_free_port()), and between its own defaults. Each process of the tests has every n-th of them.
+PORTS = range(5002, 8000)
+ports_of_mine = itertools.cycle(range(
+    PORTS.start + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")), PORTS.stop,
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+for _ in range(random.randrange(len(PORTS))):
+    next(ports_of_mine)
+
+
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody listens on now, and that no outgoing connection will be
-    given either: it lies below the range that those are drawn from."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
-        low = int(file.read().split()[0])
-    while True:
-        port = random.randrange(min(10000, low // 2), low)
+    """A TCP port of 127.0.0.1 that nobody listens on now, nor will until it has been asked for: a
+    server that prepares for a second before it binds still finds it free."""
+    for port in itertools.islice(ports_of_mine, len(PORTS)):
         with socket.socket() as s, contextlib.suppress(OSError):
             s.bind(("127.0.0.1", port))
             return port
+    raise RuntimeError(f"every port from {PORTS.start} to {PORTS.stop - 1} is in use")
 
 
 def unprivileged():

@@ -4,12 +4,12 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 
 import pytest
 
 from iubench import IS_SANITIZED, PROGRAM, ROOT, Process, run
+from services import free_port
 
 # A line that ends otherwise than a user should see ends the tutorial: 3 and 5 are answers, not failures.
 WATCH = """trap 'code=$?; case $code in 3|5) ;; *) echo "exit code $code: $BASH_COMMAND" >&2; exit 1 ;; esac' ERR
@@ -27,21 +27,13 @@ def documents():
     return sorted(names + [f"docs/{name}" for name in os.listdir(os.path.join(ROOT, "docs")) if name.endswith(".md")])
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 @pytest.mark.skipif(IS_SANITIZED, reason="its loads are long for a sanitizer build")
 def test_tutorial_works_line_by_line(tmp_path):
     """Every block that is marked as sh, in one shell, on ports that are free."""
     os.symlink(PROGRAM, tmp_path / "iubench")
     script = "".join(re.findall(r"^```sh\n(.*?)^```$", read("docs/TUTORIAL.md"), re.MULTILINE | re.DOTALL))
-    for port, free in zip(("8080", "8000"), free_ports(2)):
-        script = script.replace(port, str(free))
+    for port in ("8080", "8000"):
+        script = script.replace(port, str(free_port()))
     done = subprocess.run(["bash", "-c", WATCH + script], cwd=tmp_path, capture_output=True, text=True, timeout=120,
                           check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -13,6 +13,8 @@ import time
 import jsonschema
 import pytest
 
+from services import free_port
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 IUBENCH = os.environ.get("IUBENCH", os.path.join(ROOT, "build", "iubench"))
 with open(os.path.join(ROOT, "docs", "result.schema.json"), encoding="utf-8") as file:
@@ -179,12 +181,6 @@ async def close_after(server, number, reader, writer):
     writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
     await writer.drain()
     return False
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 # --- what comes back ---

@@ -49,15 +49,16 @@ def serve_on(start, pg, memcached, *words):
                  f"--storage-timeout={int(TIMEOUT_S * 1000)}ms", *words)
 
 
-def kill_backends(postgres):
-    """SIGKILL to every backend; the postmaster then starts all over by itself."""
-    for (pid,) in postgres.psql("SELECT pid FROM pg_stat_activity WHERE application_name = 'iubench'"):
-        subprocess.run(["kill", "-KILL", pid], check=False)
-
-
-def answers(postgres):
+def answers(postgres, query="SELECT 1"):
     with contextlib.suppress(subprocess.CalledProcessError):
-        return postgres.psql("SELECT 1")
+        return postgres.psql(query)
+
+
+def kill_backends(postgres):
+    """SIGKILL to every backend, once there are some; the postmaster then starts all over by itself."""
+    backends = "SELECT pid FROM pg_stat_activity WHERE application_name = 'iubench'"
+    for (pid,) in wait_for(lambda: answers(postgres, backends)):
+        subprocess.run(["kill", "-KILL", pid], check=False)
 
 
 HURTS = {
@@ -186,7 +187,7 @@ def test_the_loads_sums_hold_while_backends_die(start, services, tmp_path):
         requests["timeouts"] + requests["unfinished"])
     failed = requests["errors"]["status_5xx"]
     assert failed and requests["ok"] > 500
-    rows = int(postgres.psql("SELECT count(*) FROM device")[0][0])
+    rows = int(wait_for(lambda: answers(postgres, "SELECT count(*) FROM device"))[0][0])
     assert requests["ok"] <= rows <= requests["ok"] + failed
 
 

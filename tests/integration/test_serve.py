@@ -18,6 +18,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from iubench import DEVICES, PROGRAM, ROOT, Client, run, wait_for
+from services import free_port
 
 MODES = ["all", "static", "fib", "proxy", "post", "db"]
 HAS = {  # what stands in endpoints.def, said once more
@@ -32,12 +33,6 @@ HAS = {  # what stands in endpoints.def, said once more
     ("POST", "/api/devices"): ["post", "db", "all"],
 }
 BODY = b'{"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}'
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 # --- the endpoints ---
