@@ -171,7 +171,7 @@ class Chart {
                 x: {
                     axisLabelFormatter: (x) => (this.style.cursor ?? format.seconds)(x),
                     drawGrid: false,
-                    pixelsPerLabel: 70,
+                    pixelsPerLabel: 50,
                 },
                 y: {
                     axisLabelFormatter: (y) => axis(y, true),

@@ -22,7 +22,7 @@ function contestantsOf(documents) {
         (document.targets ?? []).map((target) => ({
             document,
             target,
-            rows: target.series ?? [],
+            rows: (target.series ?? []).map(secondOf),
             label: target.name ?? target.url ?? "target",
         })),
     );
@@ -51,6 +51,14 @@ function distinct(values) {
 }
 
 /* --- what a second says --- */
+
+/* One in which nothing ended has neither times nor a share, whatever numbers stand for them. */
+function secondOf(row) {
+    if (row.ok !== 0 || failuresOf(row) > 0) return row;
+    const none = { availability: null, max_us: null };
+    for (const quantile of ["p50_us", "p90_us", "p99_us", "p999_us"]) none[quantile] = null;
+    return { ...row, ...none };
+}
 
 function errorsOf(row, cause) {
     return cause === "timeouts" || cause === "unsent" ? row[cause] : row.errors?.[cause];
@@ -108,6 +116,13 @@ function offeredIn(point) {
     return point.rate ?? (point.length_s < 0.5 ? null : (point.target_rps ?? point.equivalent_rps));
 }
 
+/* Where a target falls behind, what ends well is a small part of what is due, though all that ends
+ * does so well; the rest will time out. */
+function availabilityAt({ rate, target_rps, rps, availability }) {
+    const due = rate ?? target_rps;
+    return rps < 0.95 * due ? Math.min(availability ?? 1, rps / due) : availability;
+}
+
 /* What came of each rate that was offered: [{offered, rps, p99_us, availability}], by rate. Of the
  * seconds at one rate it is the median; the short second at the end of a run tells nothing. A
  * search has its runs instead, and a run of one rate its own p99. */
@@ -132,7 +147,7 @@ function curveOf(c) {
                 offered,
                 rps: middle(same, "rps"),
                 p99_us: whole ?? middle(same, "p99_us"),
-                availability: middle(same, "availability"),
+                availability: median(same.map(availabilityAt)),
             };
         });
 }

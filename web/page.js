@@ -79,16 +79,29 @@ function startTheme() {
     labelTheme();
 }
 
-/* Paper is light, and has its own width. */
+/* Paper is light and has its own width. Pictures stand for the canvases, whose lines Chromium hides on
+ * paper behind a mask. */
 function startPrinting() {
-    let before;
+    let before, pictures;
     addEventListener("beforeprint", () => {
         before = root.dataset.theme;
         root.dataset.theme = "light";
         root.classList.add("printing");
         redraw(true);
+        pictures = [...document.querySelectorAll("canvas")].map((canvas) => {
+            const { style } = canvas;
+            const picture = element("img", { src: canvas.toDataURL() });
+            picture.style.cssText = style.cssText;
+            style.visibility = "hidden";
+            canvas.after(picture);
+            return () => {
+                picture.remove();
+                style.visibility = "";
+            };
+        });
     });
     addEventListener("afterprint", () => {
+        for (const remove of pictures) remove();
         if (before) root.dataset.theme = before;
         else delete root.dataset.theme;
         root.classList.remove("printing");

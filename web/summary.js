@@ -242,6 +242,11 @@ function lastSecond(c) {
     return c.rows.length ? c.rows[c.rows.length - 1].t : 0;
 }
 
+/* Without those in which a slower one was still waited for. */
+function lastSecondDue({ rows }) {
+    return rows.findLast((row) => row.target_rps !== 0)?.t ?? 0;
+}
+
 function faultText(fault) {
     if (!fault) return null;
     const { text, begin_s, end_s, availability, recovered_s } = fault;
@@ -258,7 +263,7 @@ function faultText(fault) {
 function noteOf(c, contestants) {
     const { requests } = c.target;
     const longest = Math.max(
-        ...contestants.filter((o) => o.document === c.document).map(lastSecond),
+        ...contestants.filter((o) => o.document === c.document).map(lastSecondDue),
     );
     return joined([
         faultText(c.target.fault),

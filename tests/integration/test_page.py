@@ -1,6 +1,7 @@
 """The page of a result in a real browser: that what is drawn is what the documents say, that a result
 with something wrong in it is still a page that says so, and that a run can be followed live."""
 
+import base64
 import http.server
 import json
 import re
@@ -89,7 +90,6 @@ BY_KEY = {
 BY_RATE = {
     "rate-latency": {"p99": "p99_us"},
     "rate-achieved": {"achieved": "rps", "offered": "target_rps"},
-    "rate-availability": {"availability": "availability"},
 }
 
 
@@ -111,12 +111,15 @@ def test_each_panel_has_its_values(show):
         assert tuple(panels[name]["lines"]) == PARTIES
         for label in PARTIES:
             same(panels[name]["lines"][label], [row["parties"][label][key] for row in rows])
+    same(panels["rate-availability"]["lines"]["availability"], [
+        row["rps"] / row["target_rps"] if row["rps"] < 0.95 * row["target_rps"] else row["availability"]
+        for row in rows])
     assert panels["errors"]["lines"] == {"timeouts": [row["timeouts"] for row in rows],
                                          "reset": [row["errors"]["reset"] for row in rows]}
-    assert all(panel["x"] == [row["target_rps" if name in BY_RATE else "t"] for row in rows]
+    assert all(panel["x"] == [row["target_rps" if name.startswith("rate-") else "t"] for row in rows]
                for name, panel in panels.items())
     assert page.paint().keys() == panels.keys() and min(page.paint().values()) > 500
-    assert len(panels) == len(BY_KEY) + len(BY_RATE) + len(BY_PARTY) + 1
+    assert len(panels) == len(BY_KEY) + len(BY_RATE) + len(BY_PARTY) + 2
 
 
 def test_one_rate_as_a_whole(show):
@@ -314,6 +317,26 @@ def test_target_that_died(show):
     assert "was interrupted" in page.text("#verdict")
 
 
+def test_target_that_answers_nothing_any_more(show):
+    """A second in which nothing ended has neither a time nor an availability, and a rate of which
+    nothing was answered has none of its own either, whatever ended well in it."""
+    target = results.target("stuck", 6, top_rps=6000)
+    target["series"][3].update(rps=60.0)
+    target["series"][4].update(rps=0.0, ok=0, timeouts=0, availability=1.0, p50_us=0.0, p99_us=0.0, max_us=0.0)
+    panels = show(results.result(target)).panels()
+    assert panels["availability"]["lines"]["availability"] == [1, 1, 1, 1, None, 1]
+    assert panels["latency"]["lines"]["p99"][4] is panels["latency"]["lines"]["max"][4] is None
+    assert panels["rate-availability"]["lines"]["availability"] == [1, 1, 1, 0.015, 0, 1]
+
+
+def test_target_that_was_waited_for(show):
+    """The seconds in which one still timed out after the schedule's end are none that another lacks."""
+    slow, fast = results.target("slow", 9), results.target("fast", 6)
+    for row in slow["series"][6:]:
+        row["target_rps"] = 0.0
+    assert "ends after" not in str(show(results.result(slow, fast)).cells())
+
+
 def test_little_is_known(show):
     """A document of the schema's name and nothing else is a page with nothing on it."""
     page = show({"schema": "iubench-result/1", "targets": [{}]}, {"schema": "iubench-result/1", "targets": []})
@@ -417,8 +440,13 @@ def test_light_dark_phone_paper(show):
     assert page.run(ground) == dark
     page.size(390, 844)
     assert page.run("return document.documentElement.scrollWidth") <= 390
-    assert page.driver.print_page().startswith("JVBERi0")  # %PDF-
+    paper = base64.b64decode(page.driver.print_page())
+    shown = [panel for panel in page.panels().values() if panel]
+    assert paper.startswith(b"%PDF-") and len(re.findall(rb"/Subtype\s*/Image", paper)) >= len(shown) > 10
     assert page.run(ground) == dark and page.run("return document.documentElement.className") == ""
+    assert page.run("return document.querySelectorAll('img').length") == 0
+    assert page.run("return [...document.querySelectorAll('canvas')].every((c) => c.checkVisibility({"
+                    "visibilityProperty: true}) || !c.closest('.plot')?.offsetWidth)")
 
 
 @pytest.mark.timing
