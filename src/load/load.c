@@ -434,6 +434,9 @@ static void judge(const struct run *r, struct load_result *out)
         v.in_flight_by_law += (double)g->service_sum_ns / elapsed_ns;
         v.ended += g->ended;
     }
+    for (unsigned i = 0; i < out->second_count; i++)
+        v.seconds_cut_off += out->is_kept_alive && out->seconds[i].counts.scheduled &&
+                             !out->seconds[i].connections_open;
     out->send_lag_p99_ns = v.send_lag_p99_ns;
     verdict_reach(&v, out);
 }

@@ -210,6 +210,7 @@ struct load_result {
     enum load_verdict verdict;
     bool is_only_late; /* INVALID for nothing but the send lag: latencies are at most those given */
     char reasons[8][256];
+    enum load_verdict reason_verdicts[8]; /* what each alone makes of it */
     unsigned reason_count;
     struct expectations expected; /* --expect, judged */
     struct load_sample *samples;  /* see load_config; in no order */

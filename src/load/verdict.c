@@ -31,6 +31,7 @@ static void reason(struct load_result *r, enum load_verdict verdict, const char 
         r->verdict = verdict;
     if (r->reason_count == REASONS_MAX)
         return;
+    r->reason_verdicts[r->reason_count] = verdict;
     va_start(args, format);
     vsnprintf(r->reasons[r->reason_count++], sizeof *r->reasons, format, args);
     va_end(args);
@@ -57,11 +58,21 @@ static void judge_connections(const struct verdict_facts *v, struct load_result 
 static void judge_schedule(const struct verdict_facts *v, struct load_result *r)
 {
     bool could_send = v->opened || !v->wanted; /* else that is the reason */
-    if (v->is_open && could_send && v->quoted_sent * 100 < v->quoted_due * SENT_PCT_MIN)
+    if (!v->is_open || !could_send || v->quoted_sent * 100 >= v->quoted_due * SENT_PCT_MIN)
+        return;
+    double sent_pct = 100.0 * (double)v->quoted_sent / (double)v->quoted_due;
+    if (v->seconds_cut_off)
+        reason(
+            r, LOAD_INVALID,
+            "only %.1f %% of the due requests were sent in time: for %u s no connection was open "
+            "nor could be made%s%s; see whether the target still runs",
+            sent_pct, v->seconds_cut_off, v->connect_errno ? ": " : "",
+            v->connect_errno ? strerror(v->connect_errno) : "");
+    else
         reason(r, LOAD_INVALID,
                "only %.1f %% of the due requests were sent in time: all %u connections were busy "
                "or the client was too slow; lower the rate or raise -c",
-               100.0 * (double)v->quoted_sent / (double)v->quoted_due, v->connections);
+               sent_pct, v->connections);
 }
 
 /* Asked last of those that make a result INVALID. */

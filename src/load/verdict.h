@@ -13,6 +13,7 @@ struct verdict_facts {
     uint32_t wanted, opened;      /* that were asked for, and of these open at least once */
     uint64_t connect_failures;    /* attempts, whole run */
     int connect_errno;            /* of the last one, 0: none */
+    uint32_t seconds_cut_off;     /* with requests due and no connection open at their end */
     uint64_t descriptor_failures; /* attempts that failed for want of a descriptor */
     uint64_t port_failures;       /* ... of a local port */
 

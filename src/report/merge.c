@@ -488,6 +488,7 @@ static void add_reason(struct load_result *to, enum load_verdict verdict, const 
                  "there are more reasons than are shown: see each shard's");
         return;
     }
+    to->reason_verdicts[to->reason_count] = verdict;
     va_start(args, format);
     vsnprintf(to->reasons[to->reason_count++], sizeof *to->reasons, format, args);
     va_end(args);

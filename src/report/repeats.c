@@ -134,8 +134,8 @@ unsigned repeats_reasons(const struct result *r, struct repeats_reason *reasons,
                     .name = t->name, .text = text, .of = races_of(r, t->name)};
             }
             known->races++;
-            if (t->load->verdict > known->verdict)
-                known->verdict = t->load->verdict;
+            if (t->load->reason_verdicts[k] > known->verdict)
+                known->verdict = t->load->reason_verdicts[k];
         }
     }
     qsort(reasons, count, sizeof *reasons, by_weight);

@@ -37,7 +37,7 @@ unsigned repeats_sides(const struct result *r, struct repeats_side *sides);
 /* A reason of one contestant's verdicts; numbers in it are those of its first race that has it. */
 struct repeats_reason {
     const char *name, *text;
-    enum load_verdict verdict; /* the worst with that reason */
+    enum load_verdict verdict; /* the worst that it alone made of a race */
     unsigned races, of;        /* that have it, that there were */
 };
 

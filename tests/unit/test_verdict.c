@@ -81,6 +81,11 @@ static void test_unsent(void **state)
     expect(&v, LOAD_VALID, NULL);
     v.quoted_sent = 9899;
     expect(&v, LOAD_INVALID, "99.0 % of the due requests");
+    expect(&v, LOAD_INVALID, "or raise -c");
+    v.seconds_cut_off = 3; /* the target has gone: more connections would not help */
+    v.connect_errno = ECONNREFUSED;
+    expect(&v, LOAD_INVALID,
+           "for 3 s no connection was open nor could be made: Connection refused");
 }
 
 /* A send lag above a tenth of the latency is INVALID, however fast the target is. */
