@@ -92,11 +92,7 @@ static bool add_scenario(struct plan *p, const struct command *command, int argc
         return false;
     load_config_give_way(&s->load, &given.load);
     p->command = (struct reproduce_command){
-        .run = {.pin = "auto",
-                .repeat = 5,
-                .stop = signals_have_come,
-                .argc = argc + 2,
-                .argv = argv - 2},
+        .run = {.repeat = 5, .stop = signals_have_come, .argc = argc + 2, .argv = argv - 2},
         .load = s->load,
     };
     if (cli_parse(command, argc, argv, &p->command, &ignored, f) != CLI_RUN)

@@ -91,11 +91,7 @@ static bool plan_one(struct job *job, const struct command *command, int argc, c
         return false;
     load_config_give_way(&s->load, &given.load);
     struct run_command c = {
-        .run = {.pin = "auto",
-                .repeat = 1,
-                .stop = signals_have_come,
-                .argc = argc + 2,
-                .argv = argv - 2},
+        .run = {.repeat = 1, .stop = signals_have_come, .argc = argc + 2, .argv = argv - 2},
         .load = s->load,
         .storage = s->target.storage,
     };
@@ -194,7 +190,8 @@ const struct command command_run = {
         "test1-closed, test2-closed, fib-ab, fetch-external-ab; rps-table, techempower-json, "
         "techempower-plaintext; footprint; fault-db-stall, fault-cache-lost, fault-fd, "
         "fault-fd-cache, fault-overload; and why-orm, why-idle-connections, why-timeout, "
-        "why-open-loop, why-closed-loop (docs/REPRODUCTION.md); all of them (all); or the path "
+        "why-open-loop, why-closed-loop, why-few-workers, why-many-workers (docs/REPRODUCTION.md); "
+        "all of them (all); or the path "
         "FILE of a scenario file.\n"
         "\n"
         "Target, upstream and client run in this process on cores of their own; PostgreSQL and "

@@ -13,7 +13,7 @@ enum run_services { SERVICES_AUTO, SERVICES_MANAGED, SERVICES_EXTERNAL, SERVICES
 
 struct run_config {
     int services;    /* enum run_services; AUTO: managed where installed, else embedded */
-    const char *pin; /* as pinning_choose() takes it */
+    const char *pin; /* as pinning_choose() takes it; NULL: the scenario's, else "auto" */
     const char *out; /* folder for results; NULL: results/SCENARIO-TIME */
     struct cli_texts
         targets;         /* URLs, names or paths of target files (lab/target_file.h), "iubench" for

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "lab/ini.h"
+#include "lab/shape.h"
 #include "storage/storage.h"
 
 #define KEYS_MAX    128
@@ -187,6 +188,19 @@ static bool set_workers(struct scenario *s, const char *value, struct fail *f)
     return true;
 }
 
+/* What it is depends on the machine, and is told when it runs. */
+static bool set_pin(struct scenario *s, const char *value, struct fail *f)
+{
+    return ini_set_text(s->pin, sizeof s->pin, value, f);
+}
+
+static bool set_shape(struct scenario *s, const char *value, struct fail *f)
+{
+    struct shape ignored;
+    return shape_choose(value, true, 1024, UINT64_MAX, &ignored, f) &&
+           ini_set_text(s->shape, sizeof s->shape, value, f);
+}
+
 static bool set_path(struct scenario *s, const char *value, struct fail *f)
 {
     char shown[SHOWN_BYTES];
@@ -243,6 +257,11 @@ static const struct own_key scenario_keys[] = {
     {{"services", "postgres, memcached", "which of them the target needs"}, set_services},
     {{"workers", "N", "processes of a contestant that runs several (default a core each)"},
      set_workers},
+    {{"pin", "auto|none|LIST", "cores, as --pin takes them, which goes before it (default auto)"},
+     set_pin},
+    {{"shape", "video|CPUS:MEMORY",
+      "limits of each target, as --shape takes them, which goes before it (default none)"},
+     set_shape},
     {{"contestants", "NAME,...",
       "who races in `iubench reproduce`: names or paths of target files, or iubench; the first two "
       "are those of the published ratio, the slower one first"},

@@ -27,10 +27,9 @@ static bool read_shape(const char *how, struct shape *s, struct fail *f)
     const char *text = strcmp(how, "video") ? how : video, *colon = strchr(text, ':');
     char shown[64];
     if (!colon || !read_cpus(text, (size_t)(colon - text), &s->cpus))
-        return fail_set(f, EXIT_USAGE,
-                        "--shape \"%s\": expected video or CPUS:MEMORY such as 0.5:512M",
+        return fail_set(f, EXIT_USAGE, "\"%s\": expected video or CPUS:MEMORY such as 0.5:512M",
                         log_escape(span_of(how), shown, sizeof shown));
-    return units_size(colon + 1, &s->memory_bytes, f) || fail_prefix(f, "--shape");
+    return units_size(colon + 1, &s->memory_bytes, f);
 }
 
 bool shape_choose(const char *how, bool has_quota, unsigned cores, uint64_t machine_bytes,
@@ -47,7 +46,7 @@ bool shape_choose(const char *how, bool has_quota, unsigned cores, uint64_t mach
     s->limit_bytes = (uint64_t)((double)s->memory_bytes * s->scale) >> 20 << 20;
     if (s->limit_bytes < 16 << 20)
         return fail_set(f, EXIT_USAGE,
-                        "--shape: %s of memory are too little for any target: "
+                        "%s of memory are too little for any target: "
                         "expected at least 16M",
                         units_size_text(s->limit_bytes, limit));
     if (has_quota) {

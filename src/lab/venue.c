@@ -48,8 +48,9 @@ static struct needs needs_of(const struct venue *s, const struct entrant *entran
 
 static bool choose_cores(struct venue *s, struct fail *f)
 {
-    if (!pinning_choose(s->config->pin, &s->pinning, f))
-        return fail_prefix(f, "--pin");
+    const char *of_scenario = *s->scenario->pin ? s->scenario->pin : "auto";
+    if (!pinning_choose(s->config->pin ? s->config->pin : of_scenario, &s->pinning, f))
+        return fail_prefix(f, s->config->pin || !*s->scenario->pin ? "--pin" : "pin");
     const cpu_set_t *sets[] = {&s->pinning.target, &s->pinning.client, &s->pinning.upstream};
     for (int i = 0; i < 3; i++)
         if (CPU_COUNT(sets[i]))
@@ -66,9 +67,10 @@ static unsigned core_count(const struct venue *s)
 static bool make_shape(struct venue *s, struct fail *f)
 {
     const struct run_config *c = s->config;
-    if (!shape_choose(c->shape, !c->has_no_quota, core_count(s), cgroup_memory_bytes(), &s->shape,
-                      f))
-        return false;
+    const char *of_scenario = *s->scenario->shape ? s->scenario->shape : NULL;
+    if (!shape_choose(c->shape ? c->shape : of_scenario, !c->has_no_quota, core_count(s),
+                      cgroup_memory_bytes(), &s->shape, f))
+        return fail_prefix(f, c->shape ? "--shape" : "shape");
     if (!s->shape.is_set)
         return true;
     s->limits = (struct limits){.cpus = s->shape.quota_cpus, .memory_bytes = s->shape.limit_bytes};

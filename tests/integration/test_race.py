@@ -283,6 +283,18 @@ def test_quota(lab):
     assert "iubench serve: listening" in lab.log("iubench")
 
 
+def test_shape_and_pinning_of_a_scenario(lab):
+    """Those of its file count where no option says otherwise."""
+    scenario = lab.folder / "short.ini"
+    scenario.write_text(scenario.read_text().replace("[target]", "shape = 0.5:128M\npin = none\n[target]"))
+    _, errors = limited(lab)
+    assert "shape: 0.5 CPUs, 128M scaled by 1: quota 0.5 CPUs, memory 128M" in errors
+    assert lab.result["environment"]["pinning"]["cores"] == "not pinned"
+    _, errors = limited(lab, "--shape", "0.25:256M", "--pin", "auto")
+    assert "shape: 0.25 CPUs, 256M" in errors
+    assert (lab.result["environment"]["pinning"]["cores"] == "not pinned") == (len(os.sched_getaffinity(0)) == 1)
+
+
 def test_without_quota(lab):
     """Without the quota nothing is throttled; a pod larger than the cores is scaled."""
     targets, errors = limited(lab, "--shape", "1000:400G", "--without-quota")

@@ -179,6 +179,8 @@ static void test_reproduced(void **state)
     assert_refused("[scenario]\nsteps = 1 to 20000\n",
                    "dir/some.ini:2: steps: the range is too wide: expected a factor of 10000 at "
                    "most");
+    assert_refused("[scenario]\nshape = 2\n",
+                   "dir/some.ini:2: shape: \"2\": expected video or CPUS:MEMORY such as 0.5:512M");
     assert_refused("[scenario]\npublished-ratio = 5-10\n",
                    "dir/some.ini:2: published-ratio: \"5-10\" is no range: expected LOW to HIGH, "
                    "such as 5 to 10");
@@ -191,10 +193,11 @@ static void test_refused(void **state)
     assert_refused("[load]\n\nconections = 5\npath = /x\n",
                    "dir/some.ini:3: unknown key \"conections\" in [load]: did you mean "
                    "\"connections\"?");
-    assert_refused("[scenario]\nzzzzzz = 5\n",
-                   "dir/some.ini:2: unknown key \"zzzzzz\" in [scenario]: expected one of name, "
-                   "summary, published, figures, services, workers, contestants, metrics, "
-                   "published-ratio, steps, cause");
+    assert_refused(
+        "[scenario]\nzzzzzz = 5\n",
+        "dir/some.ini:2: unknown key \"zzzzzz\" in [scenario]: expected one of name, "
+        "summary, published, figures, services, workers, pin, shape, contestants, metrics, "
+        "published-ratio, steps, cause");
     assert_refused("[load]\ndelay = 5ms\n",
                    "dir/some.ini:2: \"delay\" is no key of [load]: it belongs in [upstream]");
     assert_refused("[taget]\nmode = db\n",
@@ -311,7 +314,9 @@ static void test_built_in(void **state)
                                         "test2",
                                         "test2-closed",
                                         "why-closed-loop",
+                                        "why-few-workers",
                                         "why-idle-connections",
+                                        "why-many-workers",
                                         "why-open-loop",
                                         "why-orm",
                                         "why-timeout"};
@@ -335,6 +340,10 @@ static void test_built_in(void **state)
     assert_string_equal(scenario.path, "/api/devices");
     assert_string_equal(scenario.load.ramp, "5000:100000:5000/1s");
     assert_false(scenario.wants_postgres || scenario.wants_memcached);
+    assert_true(!*scenario.pin && !*scenario.shape);
+    assert_true(scenario_load("why-many-workers", &scenario, &failure));
+    assert_string_equal(scenario.pin, "none");
+    assert_string_equal(scenario.shape, "1:2G");
     assert_true(scenario_load("test2", &scenario, &failure));
     assert_int_equal(scenario.target.mode, MODE_DB);
     assert_string_equal(scenario.load.method, "POST");
@@ -365,8 +374,8 @@ static void test_load(void **state)
         "fault-cache-lost, fault-db-stall, fault-fd, fault-fd-cache, fault-overload, "
         "fetch-external, fetch-external-ab, fib, fib-ab, footprint, rps-table, "
         "techempower-json, techempower-plaintext, test1, test1-closed, test2, test2-closed, "
-        "why-closed-loop, why-idle-connections, why-open-loop, why-orm, why-timeout, or the path "
-        "of a .ini file");
+        "why-closed-loop, why-few-workers, why-idle-connections, why-many-workers, "
+        "why-open-loop, why-orm, why-timeout, or the path of a .ini file");
     assert_false(scenario_load("./no-such.ini", &scenario, &failure));
     assert_non_null(strstr(failure.text, "./no-such.ini: No such file or directory"));
     assert_false(scenario_load("/tmp/", &scenario, &failure));
