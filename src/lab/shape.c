@@ -46,8 +46,7 @@ bool shape_choose(const char *how, bool has_quota, unsigned cores, uint64_t mach
     s->limit_bytes = (uint64_t)((double)s->memory_bytes * s->scale) >> 20 << 20;
     if (s->limit_bytes < 16 << 20)
         return fail_set(f, EXIT_USAGE,
-                        "%s of memory are too little for any target: "
-                        "expected at least 16M",
+                        "%s of memory are too little for any target: expected at least 16M",
                         units_size_text(s->limit_bytes, limit));
     if (has_quota) {
         s->quota_cpus = cpus;

@@ -48,9 +48,9 @@ static struct needs needs_of(const struct venue *s, const struct entrant *entran
 
 static bool choose_cores(struct venue *s, struct fail *f)
 {
-    const char *of_scenario = *s->scenario->pin ? s->scenario->pin : "auto";
-    if (!pinning_choose(s->config->pin ? s->config->pin : of_scenario, &s->pinning, f))
-        return fail_prefix(f, s->config->pin || !*s->scenario->pin ? "--pin" : "pin");
+    const char *option = s->config->pin, *key = *s->scenario->pin ? s->scenario->pin : "auto";
+    if (!pinning_choose(option ? option : key, &s->pinning, f))
+        return fail_prefix(f, option ? "--pin" : "pin");
     const cpu_set_t *sets[] = {&s->pinning.target, &s->pinning.client, &s->pinning.upstream};
     for (int i = 0; i < 3; i++)
         if (CPU_COUNT(sets[i]))
@@ -67,8 +67,8 @@ static unsigned core_count(const struct venue *s)
 static bool make_shape(struct venue *s, struct fail *f)
 {
     const struct run_config *c = s->config;
-    const char *of_scenario = *s->scenario->shape ? s->scenario->shape : NULL;
-    if (!shape_choose(c->shape ? c->shape : of_scenario, !c->has_no_quota, core_count(s),
+    const char *key = *s->scenario->shape ? s->scenario->shape : NULL;
+    if (!shape_choose(c->shape ? c->shape : key, !c->has_no_quota, core_count(s),
                       cgroup_memory_bytes(), &s->shape, f))
         return fail_prefix(f, c->shape ? "--shape" : "shape");
     if (!s->shape.is_set)

@@ -20,20 +20,26 @@ enum {
     STEAL_PCT_MAX = 2,
 };
 
+bool verdict_add(struct load_result *r, enum load_verdict verdict, const char *format, va_list args)
+{
+    enum { REASONS_MAX = sizeof r->reasons / sizeof *r->reasons };
+    if (verdict > r->verdict)
+        r->verdict = verdict;
+    if (r->reason_count == REASONS_MAX)
+        return false;
+    r->reason_verdicts[r->reason_count] = verdict;
+    vsnprintf(r->reasons[r->reason_count++], sizeof *r->reasons, format, args);
+    return true;
+}
+
 static void reason(struct load_result *r, enum load_verdict verdict, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
 static void reason(struct load_result *r, enum load_verdict verdict, const char *format, ...)
 {
-    enum { REASONS_MAX = sizeof r->reasons / sizeof *r->reasons };
     va_list args;
-    if (verdict > r->verdict)
-        r->verdict = verdict;
-    if (r->reason_count == REASONS_MAX)
-        return;
-    r->reason_verdicts[r->reason_count] = verdict;
     va_start(args, format);
-    vsnprintf(r->reasons[r->reason_count++], sizeof *r->reasons, format, args);
+    verdict_add(r, verdict, format, args);
     va_end(args);
 }
 

@@ -3,6 +3,8 @@
 #ifndef LOAD_VERDICT_H
 #define LOAD_VERDICT_H
 
+#include <stdarg.h>
+
 #include "load/load.h"
 
 struct verdict_facts {
@@ -37,5 +39,9 @@ struct verdict_facts {
 
 /* Fills r->verdict, r->is_only_late, r->reasons and r->reason_count: INVALID reasons first. */
 void verdict_reach(const struct verdict_facts *v, struct load_result *r);
+
+/* Adds a reason, and makes the verdict at least what it says. False: there was no room for its text. */
+bool verdict_add(struct load_result *r, enum load_verdict verdict, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "load/verdict.h"
 #include "report/differences.h"
 #include "report/merge_priv.h"
 
@@ -479,18 +480,11 @@ static void add_reason(struct load_result *to, enum load_verdict verdict, const 
     PRINTF_LIKE(3, 4);
 static void add_reason(struct load_result *to, enum load_verdict verdict, const char *format, ...)
 {
-    enum { PLACES = sizeof to->reasons / sizeof *to->reasons };
     va_list args;
-    if (verdict > to->verdict)
-        to->verdict = verdict;
-    if (to->reason_count == PLACES) {
-        snprintf(to->reasons[PLACES - 1], sizeof *to->reasons,
-                 "there are more reasons than are shown: see each shard's");
-        return;
-    }
-    to->reason_verdicts[to->reason_count] = verdict;
     va_start(args, format);
-    vsnprintf(to->reasons[to->reason_count++], sizeof *to->reasons, format, args);
+    if (!verdict_add(to, verdict, format, args))
+        snprintf(to->reasons[to->reason_count - 1], sizeof *to->reasons,
+                 "there are more reasons than are shown: see each shard's");
     va_end(args);
 }
 

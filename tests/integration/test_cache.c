@@ -385,7 +385,7 @@ static void does_not_stall_others(void **state)
     struct bench b;
     (void)state;
     configure(&b);
-    b.config.timeout_ns = 5 * NS_PER_S;
+    b.config.timeout_ns = 2 * NS_PER_S;
     open_bench(&b);
     struct crowd c = crowd_of(b.cache);
     turn_until(&c, STORE_DONE, 1000);
