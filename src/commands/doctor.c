@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "base/color.h"
 #include "lab/doctor.h"
 
 struct nothing {
@@ -21,7 +21,7 @@ static int run_doctor(const struct command *command, int argc, char **argv, stru
     enum cli_outcome outcome = cli_parse(command, argc, argv, &config, &arguments, f);
     if (outcome != CLI_RUN)
         return cli_exit_code(outcome, f);
-    return doctor_run(stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+    return doctor_run(stdout, color_is_wanted(stdout));
 }
 
 const struct command command_doctor = {

@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
+#include "base/color.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/signals.h"
@@ -82,28 +83,37 @@ static const char *path_of(const char *path)
     return is_stdout(path) ? NULL : path;
 }
 
-static bool check_stdout(const struct load_config *c, struct fail *f)
+static bool is_same_file(const char *a, const char *b)
 {
-    return is_stdout(c->json) + is_stdout(c->csv) + is_stdout(c->hdr) < 2 ||
+    struct stat there;
+    return a && b && strcmp(a, b) == 0 && (stat(a, &there) != 0 || S_ISREG(there.st_mode));
+}
+
+/* Each takes the whole of the file that it is given. */
+static bool check_apart(const struct load_config *c, struct fail *f)
+{
+    if (is_stdout(c->json) + is_stdout(c->csv) + is_stdout(c->hdr) > 1)
+        return fail_set(
+            f, EXIT_USAGE,
+            "of --json, --csv and --hdr one can go to the standard output (-): give the "
+            "others a file");
+    const char *twice = is_same_file(c->json, c->csv) || is_same_file(c->json, c->hdr) ? c->json
+                        : is_same_file(c->csv, c->hdr)                                 ? c->csv
+                                                                                       : NULL;
+    return !twice ||
            fail_set(f, EXIT_USAGE,
-                    "of --json, --csv and --hdr one can go to the standard output (-): give the "
-                    "others a file");
+                    "of --json, --csv and --hdr two name the file \"%s\": give each its own",
+                    twice);
 }
 
 /* A file that cannot be written is said before the load, not after it. */
 static bool output_open(struct output *o, const struct load_config *config, struct fail *f)
 {
     *o = (struct output){.config = config};
-    return check_stdout(config, f) && file_check("--json", config->json, f) &&
+    return check_apart(config, f) && file_check("--json", config->json, f) &&
            file_check("--csv", config->csv, f) && file_check("--hdr", config->hdr, f) &&
            live_open(config, &o->live, f) &&
            (!config->hdr || hdr_log_open(&o->hdr, path_of(config->hdr), f));
-}
-
-static bool wants_color(FILE *to)
-{
-    const char *no_color = getenv("NO_COLOR");
-    return isatty(fileno(to)) && !(no_color && *no_color);
 }
 
 /* The document to --json, the summary to standard output, or beside it when a file is there. */
@@ -112,7 +122,7 @@ static bool show_result(struct output *o, const struct result *r, struct fail *f
     const struct load_config *config = o->config;
     bool is_taken = is_stdout(config->json) || is_stdout(config->csv) || is_stdout(config->hdr);
     FILE *to = is_taken ? stderr : stdout;
-    result_print(r, to, wants_color(to));
+    result_print(r, to, color_is_wanted(to));
     fflush(to);
     if (!hdr_log_close(&o->hdr, f))
         return false;
@@ -169,7 +179,8 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
     result.targets = &target;
     result.target_count = 1;
     int exit_code = load.is_interrupted ? signals_exit_code(signals_seen()) : load_exit_code(&load);
-    if (is_search && !load.is_interrupted && found.rate <= 0)
+    bool was_there = load.connections_made; /* else it is no rate that broke */
+    if (is_search && !load.is_interrupted && found.rate <= 0 && was_there)
         exit_code = EXIT_THRESHOLD;
     if (!show_result(output, &result, f))
         exit_code = (int)f->exit;

@@ -245,10 +245,10 @@ uint64_t fault_forgets_ns(const struct fault *x)
 }
 
 /* As it was before: of what ended nearly all was well, and not much later than at worst then. */
-static bool is_as_before(const struct load_result *r, const struct load_second *row, double p99_ns)
+static bool is_as_before(const struct load_second *row, double p99_ns)
 {
     bool is_served = row->counts.ok || !(row->counts.sent + row->counts.unsent);
-    return is_served && load_availability(r, &row->counts) >= AVAILABLE &&
+    return is_served && load_availability(&row->counts) >= AVAILABLE &&
            (double)row->p99_ns <= fmax(p99_ns * SLOWER, p99_ns + SLOWER_NS);
 }
 
@@ -275,7 +275,7 @@ bool fault_judge(const struct fault *x, const struct load_result *r, struct resu
             has_before = true;
         } else {
             load_counts_add(&since, &row->counts);
-            if (begin_s < to->end_s || !is_as_before(r, row, has_before ? p99_ns : INFINITY)) {
+            if (begin_s < to->end_s || !is_as_before(row, has_before ? p99_ns : INFINITY)) {
                 load_counts_add(&hurt, &since);
                 since = (struct load_counts){0};
                 to->recovered_s = NAN;
@@ -285,6 +285,6 @@ bool fault_judge(const struct fault *x, const struct load_result *r, struct resu
         }
         begin_s = end_s;
     }
-    to->availability = load_availability(r, &hurt);
+    to->availability = load_availability(&hurt);
     return true;
 }

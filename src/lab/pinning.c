@@ -107,7 +107,12 @@ static bool share_list(const char *how, struct pinning *p, struct fail *f)
     int siblings[CPU_SETSIZE];
     cpu_set_t given = *cpus_given();
     if (how && !cpus_parse(how, &given, f))
-        return false;
+        return fail_prefix(f, "expected auto, none, a core list, or TARGET/CLIENT[/SERVICES]");
+    if (how && CPU_COUNT(&given) < 2)
+        return fail_set(f, EXIT_USAGE,
+                        "\"%s\" is one CPU, too few for target and client: give two or more, or "
+                        "TARGET/CLIENT; to let them share use none",
+                        how);
     pinning_siblings(siblings);
     pinning_share(&given, siblings, p);
     return true;
@@ -168,6 +173,5 @@ bool pinning_choose(const char *how, struct pinning *p, struct fail *f)
         return share_list(NULL, p, f);
     if (strchr(how, '/'))
         return parse_parties(how, p, f);
-    return share_list(how, p, f) ||
-           fail_prefix(f, "expected auto, none, a core list, or TARGET/CLIENT[/SERVICES]");
+    return share_list(how, p, f);
 }

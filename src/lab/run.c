@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/color.h"
+#include "base/color.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "lab/order.h"
@@ -352,7 +353,7 @@ static bool leave_result(struct lab *l, int *exit_code, struct fail *f)
     l->live = NULL;
     snprintf(path, sizeof path, "%s/result.json", l->venue.folder);
     if (result.target_count)
-        result_print(&result, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+        result_print(&result, stdout, color_is_wanted(stdout));
     print_rest(l);
     *exit_code = judge(l);
     bool is_left = result_write(&result, path, f);

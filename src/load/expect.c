@@ -208,7 +208,7 @@ static double measure(const struct expectation *e, const struct load_result *r)
     case EXPECT_RPS:
         return r->quoted_rps;
     case EXPECT_AVAILABILITY:
-        return c->sent || c->scheduled ? load_availability(r, c) : NAN;
+        return load_ended(c) ? load_availability(c) : NAN;
     case EXPECT_ERRORS:
         for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
             count += c->errors[i];

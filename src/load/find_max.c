@@ -25,16 +25,17 @@ bool find_max_holds(struct expectations *objective, const struct load_result *r,
                     size_t room)
 {
     char text[EXPECT_TEXT_BYTES], measured[EXPECT_TEXT_BYTES];
-    double availability = load_availability(r, &r->counts);
+    double availability = load_availability(&r->counts);
     broke[0] = 0;
     expect_judge(objective, r);
+    if (!r->counts.ok)
+        snprintf(broke, room, "no request succeeded%s%s", r->reason_count ? "; " : "",
+                 r->reason_count ? r->reasons[0] : "");
     for (unsigned i = 0; i < objective->count && !broke[0]; i++)
         if (!objective->items[i].is_met)
             snprintf(broke, room, "%s: %s%s", expect_text(&objective->items[i], text),
                      expect_measured_text(&objective->items[i], measured),
                      r->is_only_late ? ", but the client itself was late" : "");
-    if (!broke[0] && !r->counts.ok)
-        snprintf(broke, room, "no request succeeded");
     if (!broke[0] && !names_success(objective) && availability < AVAILABILITY_MIN)
         snprintf(broke, room, "availability: %.3f %%", availability * 100);
     if (!broke[0] && r->verdict == LOAD_INVALID && !r->is_only_late)
@@ -50,7 +51,7 @@ static void note(struct find_max *found, const struct load_result *r, double rat
         .length_s = r->duration_s,
         .is_confirmation = is_long,
         .rps = r->quoted_rps,
-        .availability = load_availability(r, &r->counts),
+        .availability = load_availability(&r->counts),
         .p50_ns = hist_percentile(r->quoted_latency, 50),
         .p99_ns = hist_percentile(r->quoted_latency, 99),
     };
@@ -96,6 +97,8 @@ bool find_max_run(struct load_plan *plan, const struct load_watch *watch, find_m
         note(found, last, rate, is_long);
         if (probed)
             probed(watch->arg, &found->probes[found->probe_count - 1]);
+        if (!last->connections_made)
+            break; /* nobody is there, at any rate */
         search_tell(&found->search, found->probes[found->probe_count - 1].is_held);
     }
     conclude(found);

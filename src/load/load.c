@@ -14,6 +14,7 @@
 #include "base/cpus.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "load/effort.h"
 #include "load/generator.h"
 #include "load/steal.h"
 #include "load/verdict.h"
@@ -42,12 +43,11 @@ struct run {
     uint64_t start_ns, window_end_ns;
     int64_t started_us;
     struct clock_quality clock; /* as of the start */
-    uint64_t cpu_ns, row_ns;    /* threads' CPU time and clock as of the last row */
-    uint64_t *cpu_start_ns;     /* by thread */
-    double cpu_pct, cpu_pct_worst;
+    uint64_t row_ns;            /* clock as of the last row */
+    struct effort effort;
     struct steal steal_start; /* all 0: unknown */
     double steal_pct;
-    bool is_measured; /* these three */
+    uint64_t measured_ns; /* when; 0: not yet */
     bool is_ending, is_interrupted;
 };
 
@@ -84,21 +84,12 @@ static bool run_start(struct run *r, struct fail *f)
     if (r->crew.wake_fd < 0)
         return fail_set(f, EXIT_LACKING, "no event descriptor could be had: %s", strerror(errno));
     r->generators = mem_need(r->plan->threads, sizeof *r->generators);
-    r->cpu_start_ns = mem_need(r->plan->threads, sizeof *r->cpu_start_ns);
     for (; r->started < r->plan->threads; r->started++)
         if (!generator_start(&r->generators[r->started], r->plan, &r->crew, r->started, f)) {
             r->started++; /* its memory is there */
             return false;
         }
     return true;
-}
-
-static uint64_t run_cpu_ns(const struct run *r)
-{
-    uint64_t sum_ns = 0;
-    for (unsigned i = 0; i < r->plan->threads; i++)
-        sum_ns += worker_cpu_ns(&r->generators[i].worker);
-    return sum_ns;
 }
 
 static const cpu_set_t *client_cpus(const struct run *r)
@@ -176,11 +167,9 @@ static bool run_go(struct run *r, struct fail *f)
     r->row_ns = r->start_ns;
     r->window_end_ns = r->plan->window_ns == UINT64_MAX ? UINT64_MAX
                                                         : r->start_ns + r->plan->window_ns;
-    for (unsigned i = 0; i < r->plan->threads; i++) {
-        r->cpu_start_ns[i] = worker_cpu_ns(&r->generators[i].worker);
-        r->cpu_ns += r->cpu_start_ns[i];
+    effort_mark(&r->effort, r->generators, r->plan->threads);
+    for (unsigned i = 0; i < r->plan->threads; i++)
         generator_go(&r->generators[i], r->start_ns);
-    }
     return true;
 }
 
@@ -201,15 +190,15 @@ static void collect(struct run *r)
 
 static void take_row(struct run *r)
 {
-    uint64_t now_ns = clock_ns(), cpu_ns = run_cpu_ns(r);
+    uint64_t now_ns = clock_ns();
     uint64_t length_ns = now_ns > r->row_ns ? now_ns - r->row_ns : 1;
-    double cpu_pct = 100.0 * (double)(cpu_ns - r->cpu_ns) / (double)length_ns;
+    effort_mark(&r->effort, r->generators, r->plan->threads);
+    double cpu_pct = effort_between(&r->effort, r->row_ns, now_ns).cpu_pct;
     collect(r);
     struct load_second *row = series_second(&r->series, r->row_ns + length_ns - r->start_ns,
                                             cpu_pct);
     row->begin_us = r->started_us + (int64_t)((r->row_ns - r->start_ns) / NS_PER_US);
     r->row_ns += length_ns;
-    r->cpu_ns = cpu_ns;
     if (r->watch && r->watch->second)
         r->watch->second(r->watch->arg, row);
     series_next(&r->series);
@@ -236,19 +225,13 @@ static uint64_t row_end_ns(const struct run *r)
     return end_ns >= r->window_end_ns ? end_ns + LAST_ROW_WAIT_NS : end_ns;
 }
 
-/* Over the time in which requests are sent: who only waits for the last answers uses nothing. */
-static void measure_cpu(struct run *r)
+/* At the end of the time in which requests are sent: who only waits for the last answers uses nothing. */
+static void measure_client(struct run *r)
 {
-    if (r->is_measured)
+    if (r->measured_ns)
         return;
-    r->is_measured = true;
-    double length_ns = fmax(1, (double)(clock_ns() - r->start_ns));
-    for (unsigned i = 0; i < r->plan->threads; i++) {
-        uint64_t used_ns = worker_cpu_ns(&r->generators[i].worker) - r->cpu_start_ns[i];
-        double pct = 100.0 * (double)used_ns / length_ns;
-        r->cpu_pct += pct;
-        r->cpu_pct_worst = fmax(r->cpu_pct_worst, pct);
-    }
+    r->measured_ns = clock_ns();
+    effort_mark(&r->effort, r->generators, r->plan->threads);
     struct steal end;
     bool is_known = r->steal_start.all && steal_read(client_cpus(r), &end);
     r->steal_pct = is_known ? steal_pct(&r->steal_start, &end) : NAN;
@@ -263,7 +246,7 @@ static void run_watch(struct run *r)
             run_end(r, 0);
         }
         if (clock_ns() >= r->window_end_ns)
-            measure_cpu(r);
+            measure_client(r);
         if (clock_ns() >= row_end_ns(r) && !all_did(r, &r->crew.finished))
             take_row(r);
         if (r->plan->is_climbing && !r->is_ending && series_is_over(&r->series))
@@ -389,11 +372,35 @@ static void fill_quoted(const struct load_plan *p, struct series *s, struct load
         hist_merge(out->quoted_service, out->quoted_latency); /* one and the same */
 }
 
+/* The run's, and of the thread that had least left, in the time that is quoted. */
+static void fill_effort(const struct run *r, struct load_result *out)
+{
+    uint64_t begin_ns = r->start_ns, end_ns = r->measured_ns;
+    out->client_cpu_pct = effort_between(&r->effort, begin_ns, end_ns).cpu_pct;
+    if (r->series.held.tally.is_used) {
+        const struct plan_step *step = &r->plan->steps[r->series.held.tally.step];
+        begin_ns = r->start_ns + step->begin_ns;
+        end_ns = r->start_ns + step->end_ns;
+    }
+    struct effort_share quoted = effort_between(&r->effort, begin_ns, end_ns);
+    out->client_cpu_pct_worst_thread = quoted.worst_cpu_pct;
+    out->client_starved_pct_worst_thread = quoted.worst_starved_pct;
+}
+
 static void fill_statuses(const struct run *r, struct load_result *out)
 {
     for (unsigned i = 0; i < r->plan->threads; i++)
         for (unsigned status = 0; status < LOAD_STATUSES; status++)
             out->statuses[status] += r->generators[i].statuses[status];
+}
+
+/* Something was to be sent in this second, and at its end there was nothing to send it on. Without
+ * keep-alive that is nothing unusual, and each request that had no connection is counted. */
+static bool is_cut_off(const struct load_result *l, const struct load_second *s)
+{
+    bool was_due = l->is_open ? s->counts.scheduled
+                              : !s->counts.ok && s->counts.errors[LOAD_ERROR_connect];
+    return l->is_kept_alive && was_due && !s->connections_open;
 }
 
 static void judge(const struct run *r, struct load_result *out)
@@ -406,7 +413,9 @@ static void judge(const struct run *r, struct load_result *out)
         .has_steps = r->plan->has_steps,
         .threads = out->threads,
         .connections = connections_active(r),
+        .connections_made = out->connections_made,
         .cpu_pct_worst_thread = out->client_cpu_pct_worst_thread,
+        .starved_pct_worst_thread = out->client_starved_pct_worst_thread,
         .samples = out->quoted_latency->count,
         .samples_needed = fmax(expect_samples_needed(&r->plan->expected),
                                expect_samples_needed(&r->plan->objective)),
@@ -434,9 +443,9 @@ static void judge(const struct run *r, struct load_result *out)
         v.in_flight_by_law += (double)g->service_sum_ns / elapsed_ns;
         v.ended += g->ended;
     }
+    v.seconds = out->second_count;
     for (unsigned i = 0; i < out->second_count; i++)
-        v.seconds_cut_off += out->is_kept_alive && out->seconds[i].counts.scheduled &&
-                             !out->seconds[i].connections_open;
+        v.seconds_cut_off += is_cut_off(out, &out->seconds[i]);
     out->send_lag_p99_ns = v.send_lag_p99_ns;
     verdict_reach(&v, out);
 }
@@ -477,10 +486,9 @@ static void run_result(struct run *r, struct load_result *out)
     for (unsigned i = 0; i < r->plan->threads; i++)
         out->connections_made += r->generators[i].open_total;
     out->duration_s = measure_duration(r, &out->counts);
-    out->client_cpu_pct = r->cpu_pct;
-    out->client_cpu_pct_worst_thread = r->cpu_pct_worst;
     out->client_steal_pct = r->steal_pct;
     fill_quoted(r->plan, &r->series, out);
+    fill_effort(r, out);
     judge(r, out);
     out->expected = r->plan->expected;
     expect_judge(&out->expected, out);
@@ -494,7 +502,7 @@ static void run_free(struct run *r)
         generator_free_memory(&r->generators[i]);
     }
     free(r->generators);
-    free(r->cpu_start_ns);
+    effort_free(&r->effort);
     if (r->crew.wake_fd >= 0)
         close(r->crew.wake_fd);
     series_close(&r->series);
@@ -509,7 +517,7 @@ bool load_run(struct load_plan *plan, const struct load_watch *watch, struct loa
     bool is_started = run_start(&r, f) && run_go(&r, f);
     if (is_started) {
         run_watch(&r);
-        measure_cpu(&r);
+        measure_client(&r);
         take_row(&r);
         for (unsigned i = 0; i < plan->threads; i++)
             generator_stop(&r.generators[i]);
@@ -552,12 +560,18 @@ void load_counts_add(struct load_counts *to, const struct load_counts *from)
         to->errors[i] += from->errors[i];
 }
 
-double load_availability(const struct load_result *r, const struct load_counts *c)
+uint64_t load_ended(const struct load_counts *c)
 {
-    uint64_t due = c->ok + c->timeouts + (r->is_open ? c->unsent : 0);
+    uint64_t sum = c->ok + c->timeouts + c->unsent;
     for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
-        due += c->errors[i];
-    return due ? (double)c->ok / (double)due : 1;
+        sum += c->errors[i];
+    return sum;
+}
+
+double load_availability(const struct load_counts *c)
+{
+    uint64_t ended = load_ended(c);
+    return ended ? (double)c->ok / (double)ended : 1;
 }
 
 int load_exit_code(const struct load_result *r)

@@ -205,7 +205,10 @@ struct load_result {
     uint32_t pipeline; /* requests in flight on a connection, at most */
     uint64_t timeout_ns;
     uint64_t send_lag_p99_ns; /* of what is quoted; 0 in closed loop */
-    double client_cpu_pct, client_cpu_pct_worst_thread;
+    double client_cpu_pct;    /* of one core, summed over threads, whole run */
+    double
+        client_cpu_pct_worst_thread, /* in the time that is quoted, the thread that had least left */
+        client_starved_pct_worst_thread; /* and how long that was ready but had no core */
     double client_steal_pct; /* of the cores that the threads may run on; NAN: unknown */
     enum load_verdict verdict;
     bool is_only_late; /* INVALID for nothing but the send lag: latencies are at most those given */
@@ -257,9 +260,12 @@ void load_result_free(struct load_result *r);
 /* Adds each count. */
 void load_counts_add(struct load_counts *to, const struct load_counts *from);
 
-/* ok / (scheduled or sent, less unfinished), 1 if nothing was due. By the sums above that is ok among
- * what ended, so it can be asked of a second as well as of a run. */
-double load_availability(const struct load_result *r, const struct load_counts *c);
+/* What was due and is no longer open: scheduled or sent, less unfinished. */
+uint64_t load_ended(const struct load_counts *c);
+
+/* ok among that, 1 if it is nothing. By the sums above it can be asked of a second as well as of a
+ * run. */
+double load_availability(const struct load_counts *c);
 
 /* 0, 1 if no request succeeded, 5 if the verdict is INVALID, 3 if an expectation was not met; 130
  * when interrupted comes from the caller. */

@@ -199,10 +199,16 @@ char *request_read_file(const char *what, const char *path, size_t *len, struct 
         }
         n = fread(data + *len, 1, room - *len - 1, from);
         *len += n;
-    } while (n);
+    } while (n && *len <= REQUEST_FILE_BYTES_MAX);
     data[*len] = 0;
     if (ferror(from)) {
         fail_set(f, EXIT_USAGE, "%s \"%s\" cannot be read: %s", what, shown, strerror(errno));
+        free(data);
+        data = NULL;
+    }
+    if (data && *len > REQUEST_FILE_BYTES_MAX) {
+        fail_set(f, EXIT_USAGE, "%s \"%s\" is too long: at most %d MiB are possible", what, shown,
+                 REQUEST_FILE_BYTES_MAX >> 20);
         free(data);
         data = NULL;
     }

@@ -33,7 +33,8 @@ bool request_build(struct request *r, const struct request_source *from, const s
 void request_free(struct request *r);
 
 /* Reads a file whole ("-": standard input) and puts a NUL behind it; the caller frees it. NULL with
- * EXIT_USAGE; `what` is what messages call it: "the body file". */
+ * EXIT_USAGE, if it cannot be read or is longer than this, which an endless device is, too; `what` is what messages call it: "the body file". */
+#define REQUEST_FILE_BYTES_MAX (256 << 20)
 char *request_read_file(const char *what, const char *path, size_t *len, struct fail *f) MUST_USE;
 
 #endif

@@ -141,14 +141,6 @@ static uint64_t answered(const struct load_counts *c)
            c->errors[LOAD_ERROR_status_4xx] + c->errors[LOAD_ERROR_status_5xx];
 }
 
-static uint64_t ended(const struct load_counts *c)
-{
-    uint64_t sum = c->ok + c->timeouts + c->unsent;
-    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
-        sum += c->errors[i];
-    return sum;
-}
-
 /* --- steps --- */
 
 /* A closed loop has no schedule to fall behind: a stage was held if what it asked for was had. */
@@ -156,11 +148,11 @@ static bool step_was_held(const struct series *s, const struct step_sum *step)
 {
     const struct load_counts *c = &step->tally.counts;
     if (!s->plan->is_open)
-        return c->ok && !c->unfinished && c->ok * 100 >= ended(c) * AVAILABLE_PCT_MIN;
+        return c->ok && !c->unfinished && c->ok * 100 >= load_ended(c) * AVAILABLE_PCT_MIN;
     return c->scheduled && !c->unfinished &&
            step->tally.sent_in_time * 100 >= c->scheduled * SENT_PCT_MIN &&
            step->answered_rows * 100 >= step->due_rows * ANSWERED_PCT_MIN &&
-           c->ok * 100 >= ended(c) * AVAILABLE_PCT_MIN;
+           c->ok * 100 >= load_ended(c) * AVAILABLE_PCT_MIN;
 }
 
 /* Takes a step out that cannot change any more; the best one is kept. */
@@ -303,7 +295,7 @@ static void row_judge(struct series *s, uint64_t end_ns)
         step->due_rows += due;
     }
     bool keeps_up = answered(c) * 100 >= due * ANSWERED_PCT_MIN &&
-                    c->ok * 100 >= ended(c) * AVAILABLE_PCT_MIN;
+                    c->ok * 100 >= load_ended(c) * AVAILABLE_PCT_MIN;
     s->slack_rows = keeps_up ? 0 : s->slack_rows + 1;
 }
 

@@ -43,10 +43,52 @@ static void reason(struct load_result *r, enum load_verdict verdict, const char 
     va_end(args);
 }
 
+/* --- what several reasons say --- */
+
+typedef char reason_text[192];
+typedef char cause_text[64];
+
+/* ": Connection refused", what the system said last of a connection that was not to be had. */
+static const char *cause(const struct verdict_facts *v, cause_text text)
+{
+    if (!v->connect_errno)
+        return "";
+    snprintf(text, sizeof(cause_text), ": %s", strerror(v->connect_errno));
+    return text;
+}
+
+static const char *cut_off(const struct verdict_facts *v, reason_text text)
+{
+    cause_text why;
+    snprintf(text, sizeof(reason_text),
+             "for %u of %u s no connection was open nor could be made%s; see whether the target "
+             "still runs",
+             v->seconds_cut_off, v->seconds, cause(v, why));
+    return text;
+}
+
+static bool client_was_full(const struct verdict_facts *v)
+{
+    return v->cpu_pct_worst_thread + v->starved_pct_worst_thread >= CPU_PCT_FULL;
+}
+
+static const char *client_full(const struct verdict_facts *v, reason_text text)
+{
+    if (v->cpu_pct_worst_thread >= CPU_PCT_FULL)
+        snprintf(text, sizeof(reason_text), "a thread of it used %.0f %% of its core",
+                 v->cpu_pct_worst_thread);
+    else
+        snprintf(text, sizeof(reason_text),
+                 "a thread of it used %.0f %% of its core and waited for it %.0f %% of the time",
+                 v->cpu_pct_worst_thread, v->starved_pct_worst_thread);
+    return text;
+}
+
 /* --- INVALID --- */
 
 static void judge_connections(const struct verdict_facts *v, struct load_result *r)
 {
+    cause_text why;
     if (v->descriptor_failures)
         reason(r, LOAD_INVALID, "file descriptors ran out %llu times: raise ulimit -n",
                (unsigned long long)v->descriptor_failures);
@@ -56,28 +98,45 @@ static void judge_connections(const struct verdict_facts *v, struct load_result 
                "net.ipv4.ip_local_port_range or keep connections alive",
                (unsigned long long)v->port_failures);
     if (v->opened < v->wanted)
-        reason(r, LOAD_INVALID, "only %u of %u connections were ever open%s%s", v->opened,
-               v->wanted, v->connect_errno ? ": " : "",
-               v->connect_errno ? strerror(v->connect_errno) : "");
+        reason(r, LOAD_INVALID, "only %u of %u connections were ever open%s", v->opened, v->wanted,
+               cause(v, why));
+    else if (v->connect_failures && !v->connections_made)
+        reason(r, LOAD_INVALID, "no connection was ever open%s", cause(v, why));
+}
+
+static bool could_send(const struct verdict_facts *v)
+{
+    return v->opened || (!v->wanted && v->connections_made); /* else judge_connections() says it */
+}
+
+/* A closed loop waits for a target that has gone and asks it less and less: what it lost in that time
+ * is little beside what it had before, and its rate is that of a target which was not there. */
+static void judge_gone(const struct verdict_facts *v, struct load_result *r)
+{
+    reason_text text;
+    bool was_mostly_there = v->seconds_cut_off * 100 <= v->seconds * (100 - SENT_PCT_MIN);
+    if (!v->is_open && v->seconds_cut_off && could_send(v))
+        reason(r, was_mostly_there ? LOAD_SUSPECT : LOAD_INVALID, "%s", cut_off(v, text));
 }
 
 static void judge_schedule(const struct verdict_facts *v, struct load_result *r)
 {
-    bool could_send = v->opened || !v->wanted; /* else that is the reason */
-    if (!v->is_open || !could_send || v->quoted_sent * 100 >= v->quoted_due * SENT_PCT_MIN)
+    reason_text text;
+    if (!v->is_open || !could_send(v) || v->quoted_sent * 100 >= v->quoted_due * SENT_PCT_MIN)
         return;
     double sent_pct = 100.0 * (double)v->quoted_sent / (double)v->quoted_due;
     if (v->seconds_cut_off)
-        reason(
-            r, LOAD_INVALID,
-            "only %.1f %% of the due requests were sent in time: for %u s no connection was open "
-            "nor could be made%s%s; see whether the target still runs",
-            sent_pct, v->seconds_cut_off, v->connect_errno ? ": " : "",
-            v->connect_errno ? strerror(v->connect_errno) : "");
+        reason(r, LOAD_INVALID, "only %.1f %% of the due requests were sent in time: %s", sent_pct,
+               cut_off(v, text));
+    else if (client_was_full(v))
+        reason(r, LOAD_INVALID,
+               "only %.1f %% of the due requests were sent in time: the client was too slow, %s; "
+               "give it more cores (-t), or lower the rate",
+               sent_pct, client_full(v, text));
     else
         reason(r, LOAD_INVALID,
-               "only %.1f %% of the due requests were sent in time: all %u connections were busy "
-               "or the client was too slow; lower the rate or raise -c",
+               "only %.1f %% of the due requests were sent in time: all %u connections were busy; "
+               "lower the rate or raise -c",
                sent_pct, v->connections);
 }
 
@@ -110,11 +169,11 @@ static void judge_counting(const struct verdict_facts *v, struct load_result *r)
 
 static void judge_client(const struct verdict_facts *v, struct load_result *r)
 {
-    if (!v->is_open && v->cpu_pct_worst_thread >= CPU_PCT_FULL)
+    reason_text text;
+    if (!v->is_open && client_was_full(v))
         reason(r, LOAD_SUSPECT,
-               "the client was the limit: a thread of it used %.0f %% of its core; the target may "
-               "be faster than this says",
-               v->cpu_pct_worst_thread);
+               "the client was the limit: %s; the target may be faster than this says",
+               client_full(v, text));
     if (v->steal_pct > STEAL_PCT_MAX)
         reason(r, LOAD_SUSPECT,
                "the host took the client's cores away for %.1f %% of the time (steal)",
@@ -146,6 +205,7 @@ void verdict_reach(const struct verdict_facts *v, struct load_result *r)
     r->verdict = LOAD_VALID;
     r->reason_count = 0;
     judge_connections(v, r);
+    judge_gone(v, r);
     judge_schedule(v, r);
     judge_counting(v, r);
     judge_lag(v, r);

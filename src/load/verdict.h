@@ -12,15 +12,18 @@ struct verdict_facts {
     uint32_t threads, connections;
 
     /* connections */
-    uint32_t wanted, opened;      /* that were asked for, and of these open at least once */
-    uint64_t connect_failures;    /* attempts, whole run */
-    int connect_errno;            /* of the last one, 0: none */
-    uint32_t seconds_cut_off;     /* with requests due and no connection open at their end */
+    uint32_t wanted, opened;   /* that were asked for, and of these open at least once */
+    uint64_t connect_failures; /* attempts, whole run */
+    int connect_errno;         /* of the last one, 0: none */
+    uint64_t connections_made; /* whole run */
+    uint32_t seconds,
+        seconds_cut_off;          /* of the run; with something to send and no connection open */
     uint64_t descriptor_failures; /* attempts that failed for want of a descriptor */
     uint64_t port_failures;       /* ... of a local port */
 
     /* the client itself */
-    double cpu_pct_worst_thread; /* of one core */
+    double cpu_pct_worst_thread;     /* of one core, in the time that is quoted */
+    double starved_pct_worst_thread; /* how long that thread was ready and had no core */
     uint64_t ring_overflows;
     double steal_pct; /* of the client's cores; NAN: unknown */
 

@@ -2,8 +2,11 @@
 #include "net/worker.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/cpus.h"
@@ -48,6 +51,7 @@ static void *worker_main(void *arg)
     }
     clockid_t clock;
     atomic_store(&w->cpu_clock, pthread_getcpuclockid(pthread_self(), &clock) ? 0 : clock);
+    atomic_store(&w->tid, gettid());
     tell_start(w, READY);
     loop_run(&w->loop);
     if (w->end)
@@ -57,6 +61,7 @@ static void *worker_main(void *arg)
     loop_close(&w->loop);
     atomic_store(&w->cpu_ns_at_end, clock_thread_cpu_ns());
     atomic_store(&w->cpu_clock, 0);
+    atomic_store(&w->tid, 0);
     return NULL;
 }
 
@@ -113,4 +118,25 @@ uint64_t worker_cpu_ns(const struct worker *w)
     clockid_t clock = atomic_load(&w->cpu_clock);
     uint64_t used_ns = clock ? clock_cpu_ns_by(clock) : 0;
     return used_ns ? used_ns : atomic_load(&w->cpu_ns_at_end); /* it may have ended meanwhile */
+}
+
+static uint64_t starved_ns(pid_t tid)
+{
+    char path[64];
+    uint64_t ns = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%d/schedstat", (int)tid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*u %" SCNu64, &ns) != 1)
+        ns = 0;
+    fclose(file);
+    return ns;
+}
+
+struct worker_time worker_time(const struct worker *w)
+{
+    pid_t tid = atomic_load(&w->tid);
+    return (struct worker_time){.cpu_ns = worker_cpu_ns(w),
+                                .starved_ns = tid ? starved_ns(tid) : 0};
 }

@@ -35,6 +35,7 @@ struct worker {
     int start_outcome;
     _Atomic clockid_t cpu_clock; /* of the thread; 0 before its start and after its end */
     _Atomic uint64_t cpu_ns_at_end;
+    _Atomic pid_t tid; /* 0 as cpu_clock */
 };
 
 /* Starts the thread, opens its loop and calls `begin` there; returns when that is done. */
@@ -49,5 +50,13 @@ void worker_join(struct worker *w);
 
 /* CPU time used so far, in ns; also before the start and after worker_join(). Any thread. */
 uint64_t worker_cpu_ns(const struct worker *w);
+
+/* That, and how long the thread was ready to run while its core was another's: the second figure of
+ * /proc/PID/task/TID/schedstat (the kernel's Documentation/scheduler/sched-stats.rst). 0 where the
+ * kernel does not keep it, and after the thread's end. */
+struct worker_time {
+    uint64_t cpu_ns, starved_ns;
+};
+struct worker_time worker_time(const struct worker *w);
 
 #endif

@@ -455,13 +455,14 @@ static void finish_rows(struct merge *m)
 static bool add_client(const struct merge_part *part, struct load_result *to, struct fail *f)
 {
     struct read_node client;
-    double cpu_pct, worst_pct, steal_pct, lag_us;
+    double cpu_pct, worst_pct, starved_pct, steal_pct, lag_us;
     uint64_t made;
     if (!read_object(&part->root, "client", &client, f) ||
         !add_small(&client, "threads", &to->threads, f) ||
         !add_small(&client, "connections", &to->connections, f) ||
         !read_number(&client, "cpu_pct", &cpu_pct, f) ||
         !read_number(&client, "cpu_pct_worst_thread", &worst_pct, f) ||
+        !read_number_or_nan(&client, "starved_pct_worst_thread", &starved_pct, f) ||
         !read_number_or_nan(&client, "steal_pct", &steal_pct, f) ||
         !read_number(&client, "send_lag_p99_us", &lag_us, f) ||
         !read_count(&part->target, "connections_made", &made, f))
@@ -470,6 +471,7 @@ static bool add_client(const struct merge_part *part, struct load_result *to, st
     to->connections_made += made;
     to->client_cpu_pct += cpu_pct;
     to->client_cpu_pct_worst_thread = fmax(to->client_cpu_pct_worst_thread, worst_pct);
+    to->client_starved_pct_worst_thread = fmax(to->client_starved_pct_worst_thread, starved_pct);
     to->client_steal_pct = fmax(to->client_steal_pct, steal_pct); /* the one that is known */
     to->send_lag_p99_ns = lag_ns > to->send_lag_p99_ns ? lag_ns : to->send_lag_p99_ns;
     return true;

@@ -29,7 +29,7 @@ static double value_of(const struct load_result *r, enum repeats_metric metric)
     case REPEATS_P99_US:
         return latency->count ? (double)hist_percentile(latency, 99) / 1000 : NAN;
     case REPEATS_AVAILABILITY:
-        return load_availability(r, &r->counts);
+        return load_availability(&r->counts);
     case REPEATS_CPU_US:
         return target.cpu_us_per_request;
     default:

@@ -134,7 +134,7 @@ json_t *result_row_json(const struct load_result *r, const struct load_second *s
     put(row, "p99_us", microseconds(s->p99_ns));
     put(row, "p999_us", microseconds(s->p999_ns));
     put(row, "max_us", microseconds(s->max_ns));
-    put(row, "availability", json_real(load_availability(r, &s->counts)));
+    put(row, "availability", json_real(load_availability(&s->counts)));
     put(row, "scheduled", r->is_open ? count(s->counts.scheduled) : json_null());
     put(row, "unsent", count(s->counts.unsent));
     put(row, "sent", count(s->counts.sent));
@@ -301,7 +301,7 @@ static json_t *target_json(const struct result_target *t)
     put(to, "rps", json_real(r->quoted_rps));
     put(to, "target_rps", number(r->target_rps));
     put(to, "held_rps", number(r->held_rps));
-    put(to, "availability", json_real(load_availability(r, &r->counts)));
+    put(to, "availability", json_real(load_availability(&r->counts)));
     put(to, "latency_us", distribution_json(r->quoted_latency));
     put(to, "service_time_us", distribution_json(r->quoted_service));
     put(to, "send_lag_us", distribution_json(r->quoted_send_lag));
@@ -362,12 +362,13 @@ static json_t *scenario_json(const struct result *r)
 /* The client of all targets is one; what is told of it is its hardest hour. */
 static json_t *client_json(const struct result *r)
 {
-    double cpu_pct = 0, worst_pct = 0, lag_us = 0, steal_pct = NAN;
+    double cpu_pct = 0, worst_pct = 0, starved_pct = 0, lag_us = 0, steal_pct = NAN;
     uint32_t threads = 0, connections = 0;
     for (unsigned i = 0; i < r->target_count; i++) {
         const struct load_result *l = r->targets[i].load;
         cpu_pct = fmax(cpu_pct, l->client_cpu_pct);
         worst_pct = fmax(worst_pct, l->client_cpu_pct_worst_thread);
+        starved_pct = fmax(starved_pct, l->client_starved_pct_worst_thread);
         steal_pct = fmax(steal_pct, l->client_steal_pct); /* the one that is known */
         lag_us = fmax(lag_us, (double)l->send_lag_p99_ns / 1000);
         threads = l->threads;
@@ -378,6 +379,7 @@ static json_t *client_json(const struct result *r)
     put(to, "connections", json_integer(connections));
     put(to, "cpu_pct", json_real(cpu_pct));
     put(to, "cpu_pct_worst_thread", json_real(worst_pct));
+    put(to, "starved_pct_worst_thread", json_real(starved_pct));
     put(to, "steal_pct", number(steal_pct));
     put(to, "send_lag_p99_us", json_real(lag_us));
     return to;

@@ -117,8 +117,8 @@ bool result_save(json_t *document, const char *path, struct fail *f) MUST_USE;
 /* The same of the result's document. */
 bool result_write(const struct result *r, const char *path, struct fail *f) MUST_USE;
 
-/* The summary for a person: the first line is the one that matters; fits one screen. `color` when
- * the stream is a terminal and NO_COLOR is unset. */
+/* The summary for a person: the first line is the one that matters; fits one screen. `color`: see
+ * color_is_wanted(). */
 void result_print(const struct result *r, FILE *to, bool color);
 
 /* The line of one run of a search. */

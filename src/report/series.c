@@ -121,16 +121,18 @@ void hdr_log_second(struct hdr_log *l, const struct load_second *row)
         write_head(l, row->begin_us);
     write_interval(l, row, "latency", row->latency);
     write_interval(l, row, "service_time", row->service);
+    if (fflush(l->to) != 0 && !l->write_errno)
+        l->write_errno = errno;
 }
 
 bool hdr_log_close(struct hdr_log *l, struct fail *f)
 {
     if (!l->to)
         return true;
-    bool is_bad = ferror(l->to);
-    if ((l->path ? fclose(l->to) : fflush(l->to)) != 0)
-        is_bad = true;
+    int why = l->write_errno; /* of what was written in the run, which nobody waits for */
+    if ((l->path ? fclose(l->to) : fflush(l->to)) != 0 && !why)
+        why = errno;
     l->to = NULL;
-    return !is_bad || fail_set(f, EXIT_FAILED, "%s could not be written: %s",
-                               l->path ? l->path : "the interval log", strerror(errno));
+    return !why || fail_set(f, EXIT_FAILED, "%s could not be written: %s",
+                            l->path ? l->path : "the interval log", strerror(why));
 }

@@ -20,6 +20,7 @@ struct hdr_log {
     FILE *to;
     const char *path; /* NULL: standard output */
     bool has_head;
+    int write_errno; /* of the first second that could not be written; 0: all were */
 };
 
 bool hdr_log_open(struct hdr_log *l, const char *path, struct fail *f) MUST_USE;

@@ -70,7 +70,7 @@ static void print_headline(const struct page *p, const struct load_result *r)
     fprintf(p->to, ", p50 %s, p99 %s, availability %s%s%s\n",
             shown_percentile(r->quoted_latency, 50, p50),
             shown_percentile(r->quoted_latency, 99, p99),
-            shown_share(load_availability(r, &r->counts), available),
+            load_ended(&r->counts) ? shown_share(load_availability(&r->counts), available) : "-",
             r->held_rps > 0 ? " of the whole" : "", r->is_interrupted ? ", interrupted" : "");
 }
 

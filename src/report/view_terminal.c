@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/color.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -159,7 +160,7 @@ struct view *view_open(int fd)
     terminal.fd = fd;
     v->state.seconds = mem_need(VIEW_SECONDS, sizeof *v->state.seconds);
     v->state.all = hist_new();
-    v->style.has_color = !is_set("NO_COLOR");
+    v->style.has_color = !color_is_refused();
     v->style.has_palette = v->style.has_color && strstr(getenv("TERM"), "256");
     v->style.has_blocks = speaks_utf8();
     v->opened_ns = clock_ns();

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from iubench import Process
+from services import free_port
 from test_load import IUBENCH, OK, answer, load, read, serve, silence  # noqa: F401
 
 WORDS = ["--probe-time", "300ms", "-d", "600ms", "-c", "32", "-T", "300ms"]
@@ -67,6 +68,14 @@ def test_nothing_holds(serve, load):
     assert result["exit"] == 3
     assert result["find_max"]["max_rps"] == 0 and result["find_max"]["interval_rps"] is None
     assert result["output"].startswith("no rate was found")
+
+
+def test_nobody_there(load):
+    """That no rate holds where nobody listens is known after one run, and is not the rate's fault."""
+    result = load("--find-max", "p99<50ms", *WORDS, f"http://127.0.0.1:{free_port()}/")
+    assert result["exit"] == 1
+    assert len(result["find_max"]["probes"]) == 1
+    assert "no request succeeded; only 0 of 32 connections were ever open: Connection refused" in result["output"]
 
 
 def test_percentile_that_rests_on_too_few(load):

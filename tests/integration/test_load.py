@@ -283,6 +283,38 @@ def test_comes_back(serve, load):
     assert result["series"][-1]["connections"] >= 7  # the one lost last may just be coming back
 
 
+@pytest.fixture
+def dying(serve):
+    """A server that answers `limit` requests, the last of them by its end: nobody listens any more."""
+    def start(limit):
+        async def behave(server, number, reader, writer):
+            if number >= limit:
+                server.listener.close()
+                return False
+            writer.write(OK)
+            return True
+        return serve(behave)
+    return start
+
+
+def test_target_dies_in_a_closed_loop(dying, load):
+    """What is lost while nobody is there is a small part of what was sent before; it is said all the
+    same, and the result cannot pass for that of a target that lives."""
+    result = load("-d", "4s", "-c", "8", dying(2000).url)
+    verdict = result["whole"]["verdict"]
+    assert result["requests"]["ok"] > 1000
+    assert (verdict["status"], result["exit"]) == ("INVALID", 5)
+    assert "s no connection was open nor could be made: Connection refused" in verdict["reasons"][0]
+
+
+@pytest.mark.parametrize("words", [["-d", "1s"], ["--rate", "100", "-d", "1s", "-T", "300ms"]])
+def test_nobody_there_without_keep_alive(load, words):
+    result = load("--no-keepalive", *words, f"http://127.0.0.1:{free_port()}/")
+    verdict = result["whole"]["verdict"]
+    assert (verdict["status"], result["exit"]) == ("INVALID", 1)
+    assert verdict["reasons"][0] == "no connection was ever open: Connection refused"
+
+
 # --- time ---
 
 def test_timeouts_are_in_the_histogram(serve, load):
@@ -351,6 +383,28 @@ def test_client_is_judged_while_it_works(serve, load):
     result = load("-d", "1s", "-c", "8", serve(behave).url)
     assert result["requests"]["timeouts"] == 1 and len(result["series"]) > 3
     assert result["whole"]["client"]["cpu_pct"] > 0.6 * result["series"][0]["client_cpu_pct"]
+
+
+@pytest.mark.timing
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs a core beside the starved one")
+def test_starved_client_is_said(start, load):
+    """A client that shares its core with a dozen others uses little of it, and is the limit still."""
+    core, other = sorted(os.sched_getaffinity(0))[:2]
+    busy = [subprocess.Popen(["taskset", "-c", str(core), "sh", "-c", "while :; do :; done"])
+            for _ in range(12)]
+    try:
+        target = start("serve", "--mode", "static", "--cores", str(other), "--store", "none",
+                       "--cache", "none")
+        result = load("-d", "3s", "--cores", str(core), f"http://{target.address}/healthz")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    client = result["whole"]["client"]
+    assert client["cpu_pct_worst_thread"] < 60 and client["starved_pct_worst_thread"] > 30
+    verdict = result["whole"]["verdict"]
+    assert verdict["status"] == "SUSPECT"
+    assert "the client was the limit" in verdict["reasons"][0] and "waited for it" in verdict["reasons"][0]
 
 
 @pytest.mark.timing
@@ -472,6 +526,7 @@ def test_ports_run_out(apart):
     (["--rate", "10", "-n", "5"], "-n"),
     (["-d", "1s", "-T", "2s"], "timeout"),
     (["-b", "@/no/such/file"], "body file"),
+    (["-b", "@/dev/zero"], "at most 256 MiB"),
     (["-t", "9", "-c", "8"], "threads"),
     (["-H", "no colon"], "-H"),
     (["--rps-ramp", "5x:6/1s"], "--rps-ramp"),

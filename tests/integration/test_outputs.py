@@ -12,6 +12,10 @@ import pytest
 from test_load import IUBENCH, answer, load, serve, slow, sometimes, status  # noqa: F401
 
 
+def iubench(*words):
+    return subprocess.run([IUBENCH, *words], timeout=30, capture_output=True, text=True)
+
+
 # --- --expect ---
 
 def test_expectations_met(serve, load):
@@ -129,6 +133,24 @@ def test_standard_output_is_for_one(serve):
         done = subprocess.run([*words, one, "-", other, "-"], timeout=30, capture_output=True, text=True)
         assert done.returncode == 2 and "one can go to the standard output" in done.stderr
     assert server.requests == 5
+
+
+@pytest.mark.parametrize("first,second", [("--json", "--csv"), ("--csv", "--hdr"), ("--hdr", "--json")])
+def test_a_file_is_for_one(serve, tmp_path, first, second):
+    """Two documents in one file would be one of them; a device takes both."""
+    path = tmp_path / "out"
+    done = iubench("load", first, path, second, path, "-n", "1", "-c", "1", serve(answer).url)
+    assert done.returncode == 2 and not path.exists()
+    assert f'two name the file "{path}"' in done.stderr
+    done = iubench("load", first, "/dev/null", second, "/dev/null", "-n", "1", "-c", "1", serve(answer).url)
+    assert done.returncode == 0
+
+
+def test_log_on_a_full_device(serve):
+    """What could not be written is said with the system's word for it, also when later seconds could."""
+    done = iubench("load", "--hdr", "/dev/full", "-d", "1200ms", "-c", "1", serve(answer).url)
+    assert done.returncode == 1
+    assert "/dev/full could not be written: No space left on device" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--json", "--csv", "--hdr"])

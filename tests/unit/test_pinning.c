@@ -175,6 +175,7 @@ static void test_choose_refused(void **state)
         {"0/1000", "cores of the client: ", EXIT_LACKING},
         {"automatic", "expected auto, none, a core list, or TARGET/CLIENT[/SERVICES]", EXIT_USAGE},
         {"", "expected auto", EXIT_USAGE},
+        {"0", "one CPU, too few for target and client", EXIT_USAGE},
     };
     struct pinning p;
     struct fail f;

@@ -67,6 +67,11 @@ static void test_client_was_the_limit(void **state)
     expect(&v, LOAD_SUSPECT, "the client was the limit");
     v.cpu_pct_worst_thread = 94;
     expect(&v, LOAD_VALID, NULL);
+    v.cpu_pct_worst_thread = 50; /* and one that was kept from its core measured that */
+    v.starved_pct_worst_thread = 44;
+    expect(&v, LOAD_VALID, NULL);
+    v.starved_pct_worst_thread = 46;
+    expect(&v, LOAD_SUSPECT, "used 50 % of its core and waited for it 46 % of the time");
     v = good(true);
     v.cpu_pct_worst_thread = 99;
     expect(&v, LOAD_VALID, NULL);
@@ -81,11 +86,48 @@ static void test_unsent(void **state)
     expect(&v, LOAD_VALID, NULL);
     v.quoted_sent = 9899;
     expect(&v, LOAD_INVALID, "99.0 % of the due requests");
-    expect(&v, LOAD_INVALID, "or raise -c");
-    v.seconds_cut_off = 3; /* the target has gone: more connections would not help */
+    expect(&v, LOAD_INVALID, "all 64 connections were busy; lower the rate or raise -c");
+    v.cpu_pct_worst_thread = 80; /* more connections would not help this one */
+    v.starved_pct_worst_thread = 15;
+    expect(&v, LOAD_INVALID, "used 80 % of its core and waited for it 15 % of the time");
+    v.seconds = 10;
+    v.seconds_cut_off = 3; /* nor where the target has gone */
     v.connect_errno = ECONNREFUSED;
     expect(&v, LOAD_INVALID,
-           "for 3 s no connection was open nor could be made: Connection refused");
+           "for 3 of 10 s no connection was open nor could be made: Connection refused");
+}
+
+/* A closed loop misses no schedule: that its target had gone is said by itself, and after more than a
+ * hundredth of the run its rate is of a target that was not there. */
+static void test_target_gone(void **state)
+{
+    struct verdict_facts v = good(false);
+    (void)state;
+    v.seconds = 100;
+    v.seconds_cut_off = 1;
+    v.connect_errno = ECONNREFUSED;
+    expect(&v, LOAD_SUSPECT, "for 1 of 100 s no connection was open nor could be made: Connection");
+    v.seconds_cut_off = 2;
+    expect(&v, LOAD_INVALID, "for 2 of 100 s");
+    v.seconds = v.seconds_cut_off = 5;
+    v.opened = 0; /* nobody was ever there: that is the one reason */
+    expect(&v, LOAD_INVALID, "only 0 of 64 connections were ever open: Connection refused");
+    assert_int_equal(judged(&v).reason_count, 1);
+}
+
+/* Without keep-alive no connection is wanted for long; that none was ever had is said all the same. */
+static void test_never_connected(void **state)
+{
+    struct verdict_facts v = good(true);
+    (void)state;
+    v.wanted = v.opened = 0;
+    v.connections_made = 10000;
+    v.connect_failures = 5;
+    expect(&v, LOAD_VALID, NULL);
+    v.connections_made = v.quoted_sent = 0;
+    v.connect_errno = ECONNREFUSED;
+    expect(&v, LOAD_INVALID, "no connection was ever open: Connection refused");
+    assert_int_equal(judged(&v).reason_count, 1);
 }
 
 /* A send lag above a tenth of the latency is INVALID, however fast the target is. */
@@ -216,11 +258,12 @@ static void test_availability(void **state)
 {
     struct load_result r = {.is_open = true};
     (void)state;
-    assert_true(load_availability(&r, &r.counts) == 1);
+    assert_true(load_availability(&r.counts) == 1);
+    assert_true(load_ended(&r.counts) == 0);
     r.counts = (struct load_counts){
         .scheduled = 110, .sent = 100, .unsent = 10, .ok = 60, .timeouts = 20, .unfinished = 10};
     r.counts.errors[LOAD_ERROR_status_5xx] = 10;
-    assert_true(load_availability(&r, &r.counts) == 0.6);
+    assert_true(load_availability(&r.counts) == 0.6);
 }
 
 int main(void)
@@ -229,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_valid),        cmocka_unit_test(test_client_was_the_limit),
         cmocka_unit_test(test_unsent),       cmocka_unit_test(test_send_lag),
         cmocka_unit_test(test_connections),  cmocka_unit_test(test_little),
+        cmocka_unit_test(test_target_gone),  cmocka_unit_test(test_never_connected),
         cmocka_unit_test(test_suspect),      cmocka_unit_test(test_order),
         cmocka_unit_test(test_steal),        cmocka_unit_test(test_exit_code),
         cmocka_unit_test(test_availability),
