@@ -155,7 +155,9 @@ static void send_waiting(struct loop_hook *hook)
 static void link_ready(struct store_postgres_link *l)
 {
     struct store_postgres *p = l->owner;
-    p->ready_count++;
+    static _Atomic uint64_t told_ns;
+    if (!p->ready_count++ && p->is_started && log_is_time(&told_ns, p->store.loop->now_ns))
+        log_line("PostgreSQL is connected again");
     ledger_connections(&p->store.counters, 1);
     if (p->is_started)
         ledger_reconnected(&p->store.counters);
@@ -172,7 +174,11 @@ static void link_answered(struct store_postgres_link *l, struct store_insert *i,
 static void link_lost(struct store_postgres_link *l, struct insert_queue *unknown)
 {
     struct store_postgres *p = l->owner;
-    p->ready_count--;
+    static _Atomic uint64_t told_ns;
+    if (!--p->ready_count && !l->is_ending && log_is_time(&told_ns, p->store.loop->now_ns))
+        log_line(
+            "PostgreSQL: every connection is lost; trying again, until then inserts are answered "
+            "503");
     ledger_connections(&p->store.counters, -1);
     give_to(p, l, -(int)unknown->count);
     inserts_answer_all_later(&p->later, unknown, STORE_UNKNOWN);

@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "storage/storage.h"
 #include "storage/store_postgres_wire.h"
 
@@ -363,6 +364,16 @@ static void undo_group(struct store_postgres_link *l)
     l->events->undone(l, &group);
 }
 
+/* The text of the error is in the server's log, not in what is read here. */
+static void tell_refusal(const struct store_postgres_link *l, const char *sqlstate)
+{
+    static _Atomic uint64_t told_ns;
+    if (log_is_time(&told_ns, l->loop->now_ns))
+        log_line(
+            "PostgreSQL refuses inserts (SQLSTATE %s; its log says more): they are answered 503",
+            sqlstate);
+}
+
 /* A row that was inserted is done only with the Sync behind it, which is its commit. An error in
  * place of the row, or before the commit, undoes it for certain; but with the end of the connection
  * behind a row nobody knows. */
@@ -371,6 +382,9 @@ static void take_error(struct store_postgres_link *l, const struct store_postgre
     struct store_insert *i = l->under_way.first;
     l->has_error = true;
     l->is_outdated |= store_postgres_wire_is_outdated(r);
+    bool is_refused = !r->is_fatal && !store_postgres_wire_is_outdated(r);
+    if (is_refused && store_postgres_wire_outcome(r) == STORE_UNAVAILABLE)
+        tell_refusal(l, r->sqlstate);
     if (i->is_last)
         i->outcome = l->replied && r->is_fatal ? STORE_UNKNOWN : store_postgres_wire_outcome(r);
     if (r->is_fatal && i->is_last)

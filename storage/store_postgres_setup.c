@@ -190,8 +190,12 @@ struct pg_conn *store_postgres_setup_connect(const struct store_postgres_server 
     if (PQstatus(conn) != CONNECTION_OK) {
         char line[ERROR_BYTES];
         const char *message = PQerrorMessage(conn);
-        fail_set(f, EXIT_FAILED, "PostgreSQL: %s; %s", error_line(message, line),
-                 mend_for(message));
+        bool is_usage = strncmp(message, "invalid ", 8) ==
+                        0; /* libpq's own word, before it connects */
+        fail_set(f, is_usage ? EXIT_USAGE : EXIT_FAILED, "PostgreSQL: %s; %s",
+                 error_line(message, line),
+                 is_usage ? "give another in --pg, DATABASE_URL or libpq's environment"
+                          : mend_for(message));
         PQfinish(conn);
         return NULL;
     }

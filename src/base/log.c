@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,14 @@ static void put(struct span text)
 {
     if (write(STDERR_FILENO, text.data, text.len) < 0)
         return; /* nobody listens: there is no one to tell */
+}
+
+bool log_is_time(_Atomic uint64_t *last_ns, uint64_t now_ns)
+{
+    static const uint64_t SELDOM_NS = 10ull * 1000 * 1000 * 1000;
+    uint64_t last = atomic_load(last_ns);
+    return (!last || now_ns - last >= SELDOM_NS) &&
+           atomic_compare_exchange_strong(last_ns, &last, now_ns ? now_ns : 1);
 }
 
 void log_hold(void)

@@ -2,7 +2,9 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/check.h"
 #include "base/span.h"
@@ -10,6 +12,10 @@
 /* One line "iubench: text"; each call is one write(2), so that lines of several threads do not mix.
  */
 void log_line(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* Whether what many threads may find wrong at once, over and over, is to be told now: every ten seconds at
+ * most, by one of them. `last_ns` is the subject's own, 0 at first; `now_ns` is clock_ns(). */
+bool log_is_time(_Atomic uint64_t *last_ns, uint64_t now_ns);
 
 /* Keeps lines back until log_release(), while standard error shows something else. Those of a program that
  * is killed meanwhile are lost. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/color.h"
+#include "base/cpus.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "commands/signals.h"
@@ -160,6 +161,11 @@ static int run_plan(struct load_plan *plan, struct output *output, int argc, cha
         .begin = take_begin, .second = take_second, .stop = is_signalled, .arg = output};
     bool is_search = output->config->find_max;
     struct result result = {.argc = argc, .argv = argv, .scenario = "load", .services = "none"};
+    char pinning[CPUS_TEXT_BYTES + sizeof "client "] = "client ";
+    if (CPU_COUNT(&plan->cpus)) {
+        cpus_text(&plan->cpus, pinning + strlen(pinning));
+        result.pinning = pinning;
+    }
     signals_block();
     if (!start_sampler(output, plan, f) || !show_live(output, plan, &result, f)) {
         sampler_stop(output->sampler);

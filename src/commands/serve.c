@@ -4,11 +4,25 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "commands/signals.h"
 #include "target/target.h"
 
 static const struct option_table tables[] = {
     {target_options, 0}, {storage_options, offsetof(struct target_config, storage)}, {0}};
+
+/* Whoever names a service expects it to be asked. */
+static void tell_unused(const struct target_config *c)
+{
+    bool has_storage = c->mode == MODE_ALL || c->mode == MODE_DB;
+    bool has_upstream = c->mode == MODE_ALL || c->mode == MODE_PROXY;
+    if (c->storage.pg && !has_storage)
+        log_line("--pg is not used: the modes db and all insert rows");
+    if (c->storage.memcached && !has_storage)
+        log_line("--memcached is not used: the modes db and all set values");
+    if (c->upstream && !has_upstream)
+        log_line("--upstream is not used: the modes proxy and all fetch");
+}
 
 static int run_serve(const struct command *command, int argc, char **argv, struct fail *f)
 {
@@ -17,6 +31,7 @@ static int run_serve(const struct command *command, int argc, char **argv, struc
     enum cli_outcome outcome = cli_parse(command, argc, argv, &config, &arguments, f);
     if (outcome != CLI_RUN)
         return cli_exit_code(outcome, f);
+    tell_unused(&config);
     signals_block();
     struct target *target = target_start(&config, f);
     if (!target)

@@ -273,6 +273,23 @@ static void second_passed(void *arg, struct load_second *row)
         result_print_second(row, stderr);
 }
 
+static struct load_config load_config(const struct scenario *s)
+{
+    struct load_config config = s->load;
+    config.is_scaled = true;
+    return config;
+}
+
+bool race_check_load(const struct scenario *s, struct fail *f)
+{
+    char url[sizeof s->path + 32];
+    struct load_config config = load_config(s);
+    snprintf(url, sizeof url, "http://127.0.0.1:1%s", s->path);
+    struct load_plan *plan = load_plan_new(&config, url, f);
+    load_plan_free(plan);
+    return plan || fail_prefix(f, "%s", s->name);
+}
+
 static struct load_plan *plan_new(const struct turn *t, const struct load_config *config,
                                   struct fail *f)
 {
@@ -359,8 +376,7 @@ static bool load(struct turn *t, struct fail *f)
 {
     struct load_watch watch = {
         .begin = load_begins, .second = second_passed, .stop = should_end, .arg = t};
-    struct load_config config = t->venue->scenario->load;
-    config.is_scaled = true;
+    struct load_config config = load_config(t->venue->scenario);
     if (t->is_verified)
         config.samples = VERIFY_SAMPLES;
     struct load_plan *plan = plan_new(t, &config, f);

@@ -30,6 +30,9 @@ struct race {
     struct fail why;
 };
 
+/* Whether the scenario's load can be made, wherever the target will be; said before anything is started. */
+bool race_check_load(const struct scenario *s, struct fail *f) MUST_USE;
+
 /* Runs it. `entrant` and `repeat` are set, the rest zeroed, by the caller. */
 void race_run(struct race *r, struct venue *s);
 void race_free(struct race *r);

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/color.h"
-#include "base/color.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "lab/order.h"
@@ -42,9 +41,14 @@ static bool race_all(struct lab *l, struct fail *f);
 static bool leave_result(struct lab *l, int *exit_code, struct fail *f);
 static void lab_close(struct lab *l);
 
-/* Options of a load by itself: a run has its own course, and its own files. */
+/* Options of a load by itself: a run has its own course, its own files, and cores for each party. */
 static bool has_no_lone_option(const struct load_config *c, struct fail *f)
 {
+    if (c->cores)
+        return fail_set(
+            f, EXIT_USAGE,
+            "--cores is for `iubench load`: a run pins the client beside the others, by "
+            "--pin TARGET/CLIENT[/SERVICES]");
     const char *name = c->find_max ? "find-max"
                        : c->hdr    ? "hdr"
                        : c->csv    ? "csv"
@@ -59,7 +63,7 @@ static bool has_no_lone_option(const struct load_config *c, struct fail *f)
 bool run_scenario(const struct scenario *s, const struct run_config *config, int *exit_code,
                   struct fail *f)
 {
-    if (!has_no_lone_option(&s->load, f))
+    if (!has_no_lone_option(&s->load, f) || !race_check_load(s, f))
         return false;
     struct lab *l = mem_need(1, sizeof *l);
     l->scenario = s;

@@ -26,7 +26,7 @@ static void compute_answered(struct task *t)
     int len = snprintf(body, sizeof body, "{\"n\":%u,\"fibonacci\":%llu}", c->job.n,
                        (unsigned long long)c->job.result);
     if (atomic_load_explicit(&c->job.is_cancelled, memory_order_relaxed))
-        server_reply_error(c->conn, 503, (struct span){0}, "cancelled");
+        target_reply_given_up(c->conn);
     else
         server_reply(c->conn, &(struct server_reply){.status = 200,
                                                      .type = SPAN("application/json"),

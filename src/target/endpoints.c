@@ -75,6 +75,13 @@ bool target_is_unmet(const struct server_request *r)
     return r->unmet_status;
 }
 
+void target_reply_given_up(struct server_conn *conn)
+{
+    server_reply_error(
+        conn, 503, (struct span){0},
+        "given up: the client closed the connection, or its side of it, before the reply");
+}
+
 void target_request(void *arg, const struct server_request *r)
 {
     struct target_worker *w = arg;

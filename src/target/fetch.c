@@ -9,12 +9,13 @@ struct fetch {
     struct target_worker *worker;
     struct server_conn *conn;
     struct proxy_fetch *proxied;
-    bool is_relayed;
+    bool is_relayed, is_abandoned;
 };
 
 static void fetch_abandoned(void *arg)
 {
     struct fetch *f = arg;
+    f->is_abandoned = true;
     proxy_cancel(f->proxied);
 }
 
@@ -41,12 +42,16 @@ static bool fetch_more(void *arg, struct span bytes)
 static void fetch_refused(struct fetch *f, enum proxy_outcome outcome)
 {
     struct span none = {0};
-    if (outcome == PROXY_TIMEOUT)
+    if (f->is_abandoned)
+        target_reply_given_up(f->conn);
+    else if (outcome == PROXY_TIMEOUT)
         server_reply_error(f->conn, 504, none, "the upstream did not answer in time");
     else if (outcome == PROXY_NO_MEMORY)
         server_reply_error(f->conn, 503, SPAN("Retry-After: 1\r\n"), "out of memory");
     else if (outcome == PROXY_REFUSED)
         server_reply_error(f->conn, 502, none, "the upstream refused the connection");
+    else if (outcome == PROXY_NOT_JSON)
+        server_reply_error(f->conn, 502, none, "the upstream's answer is not JSON");
     else
         server_reply_error(f->conn, 502, none, "the upstream gave no usable answer");
 }

@@ -4,6 +4,8 @@
 #include "target/proxy.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -31,6 +33,7 @@ struct proxy_fetch {
     struct bytes body;
     char type[TYPE_BYTES];
     uint8_t type_len;
+    bool is_relayable; /* 200, and not known to be no JSON */
 };
 
 /* A connection to the upstream. */
@@ -225,10 +228,24 @@ static void link_opened(struct client *c)
     client_send(c, HTTP_GET, text_span(&l->proxy->request), 1);
 }
 
+/* `application/json`, or a type of a syntax that ends in `+json` (RFC 6839 section 3.1), with or without
+ * parameters. */
+static bool is_json(struct span type)
+{
+    static const char json[] = "application/json", suffix[] = "+json";
+    size_t len = 0, tail = sizeof suffix - 1;
+    while (len < type.len && !strchr("; \t", type.data[len]))
+        len++;
+    if (len == sizeof json - 1 && strncasecmp(type.data, json, len) == 0)
+        return true;
+    return len > tail && strncasecmp(type.data + len - tail, suffix, tail) == 0;
+}
+
 static void link_head(struct client *c, const struct http_head *head, const char *base)
 {
     struct proxy_fetch *f = OWNER(struct link, client, c)->fetch;
     struct span type = http_part_span(head->content_type, base);
+    f->is_relayable = head->status == 200 && (!type.len || is_json(type));
     f->type_len = type.len < TYPE_BYTES ? (uint8_t)type.len : 0;
     memcpy(f->type, type.data, f->type_len);
     f->status = head->status;
@@ -250,7 +267,7 @@ static void link_body(struct client *c, struct span bytes)
 {
     struct link *l = OWNER(struct link, client, c);
     struct proxy_fetch *f = l->fetch;
-    if (f->status != 200)
+    if (!f->is_relayable)
         return;
     if (!f->is_relayed && bytes_append(&f->body, bytes, l->proxy->config.hold_bytes))
         return;
@@ -281,7 +298,7 @@ static void link_answered(struct client *c, unsigned status, uint64_t body_bytes
     l->fetch = NULL;
     l->was_used = true;
     f->link = NULL;
-    fetch_end(f, status == 200 ? PROXY_OK : PROXY_BAD);
+    fetch_end(f, status != 200 ? PROXY_BAD : f->is_relayable ? PROXY_OK : PROXY_NOT_JSON);
     if (!client_is_usable(c))
         return; /* `closed` follows */
     client_deadline(c, TIMER_NEVER);

@@ -15,6 +15,7 @@ enum proxy_outcome {
     PROXY_OK,
     PROXY_REFUSED,   /* no connection could be made: 502 */
     PROXY_BAD,       /* a reply that is not HTTP, not 200, too large, or cut short: 502 */
+    PROXY_NOT_JSON,  /* its type is another one: 502 */
     PROXY_TIMEOUT,   /* 504 */
     PROXY_NO_MEMORY, /* ours: 503 */
     PROXY_CANCELLED, /* proxy_cancel() */

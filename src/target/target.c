@@ -61,6 +61,8 @@ static bool open_parts(struct target *t, struct fail *f)
         if (!t->storage)
             return false;
     }
+    if (c->upstream && !url_parse(c->upstream, &t->upstream_url, f)) /* of no use in any mode */
+        return fail_prefix(f, "--upstream");
     return !mode_has(t, MODE_PROXY) || open_upstream(t, f);
 }
 

@@ -61,6 +61,11 @@ void target_request(void *arg, const struct server_request *r);
  * when nothing else speaks against the request, and before it does something. */
 bool target_is_unmet(const struct server_request *r);
 
+/* The reply of a handler that stopped when the client's end of stream came. It may have shut only the
+ * side that it sends on, but cannot be told from one that has gone; as nginx and Go's net/http do, what
+ * is costly is not done for it. */
+void target_reply_given_up(struct server_conn *conn);
+
 /* The handler of --metrics ADDR: /metrics and /healthz alone. */
 void target_metrics_request(void *arg, const struct server_request *r);
 

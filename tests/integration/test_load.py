@@ -196,6 +196,12 @@ def test_requests_are_exact(serve, load, threads):
     assert result["whole"]["client"]["threads"] == int(threads)
 
 
+def test_cores_are_in_the_result(serve, load):
+    core = min(os.sched_getaffinity(0))
+    result = load("-n", "5", "-c", "1", "--cores", str(core), serve(answer).url)
+    assert result["whole"]["environment"]["pinning"] == {"cores": f"client {core}"}
+
+
 def test_body_and_headers_arrive(serve, load, tmp_path):
     """The request that the server sees is the one that was asked for."""
     server = serve(answer)

@@ -45,6 +45,12 @@ def test_database_unreachable():
     assert "Connection refused" in error and "127.0.0.1" in error
 
 
+def test_connection_text_that_libpq_refuses():
+    """A wrong word is usage, not a database that is down."""
+    code, out, err = run("serve", "--mode", "db", "--listen", "127.0.0.1:0", "--pg", "host=127.0.0.1 sslmode=foo")
+    assert code == 2 and out == "" and "invalid sslmode value: 'foo'" in err and "--pg" in err
+
+
 def test_cache_unreachable():
     error = refused_at_start("--memcached", "127.0.0.1:1", "--store", "none")
     assert "127.0.0.1:1" in error and "Connection refused" in error
@@ -161,6 +167,7 @@ def refused_under_load(server, hurt, mend):
     reconnects = [value for (name, labels), value in server.metrics().items()
                   if name == "iubench_storage_reconnects_total" and "insert" in labels]
     assert reconnects == [0]
+    assert server.stderr().count("PostgreSQL refuses inserts (SQLSTATE ") == 1  # not for each of them
 
 
 def raising(sqlstate, text):

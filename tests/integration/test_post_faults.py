@@ -86,6 +86,9 @@ def test_kills_lose_nothing(start, services, what, words):
                 wait_for(lambda: answers(services[victim]))
             assert posts.until_created() < 1 + SLACK_S
     posts.check(services["postgres"])
+    if what == "postmaster":
+        assert "PostgreSQL: every connection is lost; trying again" in server.stderr()
+        assert "PostgreSQL is connected again" in server.stderr()
     assert len(posts.acknowledged) >= 120
     assert posts.slowest_s < TIMEOUT_S + SLACK_S
     assert posts.slowest_get_s < SLACK_S

@@ -92,8 +92,9 @@ def test_connections_are_kept(serve, upstream):
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2;x=y\r\n1}\r\n0\r\nT: v\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
     b"HTTP/1.1 200 \r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+    b"HTTP/1.1 200 OK\r\nContent-Type: Application/HAL+JSON;v=1\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
     b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\nX: " + b"y" * 15000 + b"\r\n\r\n{\"a\":1}",
-], ids=["chunked", "interim", "no reason", "long head"])
+], ids=["chunked", "interim", "no reason", "another type", "long head"])
 def test_good_replies_of_other_shapes(serve, upstream, reply):
     for slow in (False, True):
         def serve_one(self, connection, _, slow=slow):
@@ -190,6 +191,8 @@ def test_refused(serve):
 BAD = {
     "garbage": b"\0\1\2 what?\r\n\r\n",
     "not http": b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n",
+    "HTML": answer(b"<p>", ["Content-Type: text/html; charset=utf-8"]),
+    "no JSON": answer(b"1", ["Content-Type: application/jsonx"]),
     "500": answer(b"{}", status="500 Internal Server Error"),
     "404": answer(b"{}", status="404 Not Found"),
     "301": answer(b"", ["Location: /elsewhere"], status="301 Moved Permanently"),

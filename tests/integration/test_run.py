@@ -46,6 +46,22 @@ def test_two_ways_at_once(tmp_path):
     assert code == 2 and "give one of them" in errors
 
 
+@pytest.mark.parametrize("lines, said", [
+    ("rate = 10\nrequests = 5", "-n"),
+    ("connections = 900000", "ulimit"),
+    ("body = @/no/such/file", "/no/such/file"),
+    ("cores = 0", "--pin TARGET/CLIENT"),
+])
+def test_load_that_cannot_be_is_said_before_the_target(tmp_path, lines, said):
+    """With the scenario's name, since several may be run."""
+    scenario = tmp_path / "mine.ini"
+    scenario.write_text(f"[scenario]\nname = mine\n[target]\nmode = static\n[load]\npath = /json\n{lines}\n")
+    code, output, errors = run("run", str(scenario), "--out", str(tmp_path / "out"))
+    assert code in (2, 4) and output == "" and said in errors
+    assert errors.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_several(tmp_path):
     """A folder each; a mistake in the last is said before the first."""
     code, output, errors = run("run", "techempower-json", "rps-table", "-d", "500ms", "--out", str(tmp_path / "out"))

@@ -97,12 +97,25 @@ static void test_line(void **state)
     }
 }
 
+/* The first at once, then one in ten seconds. */
+static void test_seldom(void **state)
+{
+    (void)state;
+    static const uint64_t second_ns = 1000000000;
+    _Atomic uint64_t last_ns = 0;
+    assert_true(log_is_time(&last_ns, 3 * second_ns));
+    assert_false(log_is_time(&last_ns, 3 * second_ns));
+    assert_false(log_is_time(&last_ns, 13 * second_ns - 1));
+    assert_true(log_is_time(&last_ns, 13 * second_ns));
+    assert_false(log_is_time(&last_ns, 14 * second_ns));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escape),     cmocka_unit_test(test_show),
         cmocka_unit_test(test_escape_cut), cmocka_unit_test(test_escape_any),
-        cmocka_unit_test(test_line),
+        cmocka_unit_test(test_line),       cmocka_unit_test(test_seldom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
