@@ -53,6 +53,13 @@ bool audit_clear(struct audit *a, struct fail *f)
            (!a->values || cache_memcached_reader_clear(a->values, f));
 }
 
+bool audit_connections(struct audit *a, uint64_t deadline_ns, unsigned *open, unsigned *busy,
+                       struct fail *f)
+{
+    CHECK(a->rows);
+    return store_postgres_reader_connections(a->rows, deadline_ns, open, busy, f);
+}
+
 bool audit_rows(struct audit *a, uint64_t *rows, struct fail *f)
 {
     return store_postgres_reader_count(a->rows, rows, f);

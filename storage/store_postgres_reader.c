@@ -4,9 +4,12 @@
 
 #include <inttypes.h>
 #include <libpq-fe.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "storage/audit.h"
 
@@ -14,7 +17,8 @@ struct pg_conn *store_postgres_reader_open(const struct store_postgres_server *s
 {
     struct pg_conn *conn = store_postgres_setup_connect(s, f);
     if (conn) /* a target that left a transaction open would be waited for without end */
-        PQclear(PQexec(conn, "SET lock_timeout = '5s'; SET timezone = 'UTC'"));
+        PQclear(PQexec(conn, "SET lock_timeout = '5s'; SET timezone = 'UTC'; "
+                             "SET application_name = 'iubench audit'"));
     return conn;
 }
 
@@ -45,6 +49,47 @@ bool store_postgres_reader_clear(struct pg_conn *conn, struct fail *f)
     PQclear(done);
     return is_clear || fail_set(f, EXIT_FAILED, "PostgreSQL: the table could not be emptied: %.*s",
                                 (int)strcspn(message, "\n"), message);
+}
+
+/* The answer to what was sent; NULL past the deadline, which leaves it to be awaited again. */
+static PGresult *await_result(struct pg_conn *conn, uint64_t deadline_ns)
+{
+    struct pollfd wait = {.fd = PQsocket(conn), .events = POLLIN};
+    while (PQisBusy(conn)) {
+        uint64_t now_ns = clock_ns();
+        if (now_ns >= deadline_ns ||
+            poll(&wait, 1, (int)((deadline_ns - now_ns) / NS_PER_MS) + 1) < 1)
+            return NULL;
+        if (!PQconsumeInput(conn))
+            return NULL;
+    }
+    return PQgetResult(conn);
+}
+
+bool store_postgres_reader_connections(struct pg_conn *conn, uint64_t deadline_ns, unsigned *open,
+                                       unsigned *busy, struct fail *f)
+{
+    uint64_t counts[2] = {0};
+    bool is_awaited = PQtransactionStatus(conn) == PQTRANS_ACTIVE;
+    bool is_sent =
+        is_awaited ||
+        PQsendQuery(
+            conn,
+            "SELECT count(*), count(*) FILTER (WHERE coalesce(wait_event, '') <> 'ClientRead') "
+            "FROM pg_stat_activity WHERE backend_type = 'client backend' "
+            "AND datname = current_database() "
+            "AND application_name <> 'iubench audit'");
+    PGresult *rows = is_sent ? await_result(conn, deadline_ns) : NULL;
+    bool is_read = PQresultStatus(rows) == PGRES_TUPLES_OK && PQntuples(rows) == 1;
+    for (int i = 0; is_read && i < 2; i++)
+        is_read = num_get(span_of(PQgetvalue(rows, 0, i)), INT_MAX, &counts[i]);
+    while (rows) { /* up to the NULL behind it, after which the next may be sent */
+        PQclear(rows);
+        rows = PQgetResult(conn);
+    }
+    *open = (unsigned)counts[0];
+    *busy = (unsigned)counts[1];
+    return is_read || fail_set(f, EXIT_FAILED, "PostgreSQL did not tell its connections");
 }
 
 bool store_postgres_reader_count(struct pg_conn *conn, uint64_t *rows, struct fail *f)

@@ -13,6 +13,10 @@ void store_postgres_reader_close(struct pg_conn *conn);
 /* Empties the table; ids begin at 1 again. */
 bool store_postgres_reader_clear(struct pg_conn *conn, struct fail *f) MUST_USE;
 
+/* See audit_connections(). */
+bool store_postgres_reader_connections(struct pg_conn *conn, uint64_t deadline_ns, unsigned *open,
+                                       unsigned *busy, struct fail *f) MUST_USE;
+
 /* How many rows the table has. */
 bool store_postgres_reader_count(struct pg_conn *conn, uint64_t *rows, struct fail *f) MUST_USE;
 

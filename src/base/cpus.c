@@ -129,3 +129,18 @@ bool cpus_pin_set(const cpu_set_t *set)
     cpus_given();
     return sched_setaffinity(0, sizeof *set, set) == 0;
 }
+
+void cpus_keep_off(const cpu_set_t *const *busy, unsigned count)
+{
+    cpu_set_t left = *cpus_given();
+    for (unsigned i = 0; i < count; i++) {
+        cpu_set_t less;
+        if (!busy[i])
+            continue;
+        CPU_XOR(&less, &left, busy[i]);
+        CPU_AND(&less, &less, &left);
+        if (CPU_COUNT(&less))
+            left = less;
+    }
+    (void)!cpus_pin_set(&left);
+}

@@ -27,4 +27,9 @@ const char *cpus_text(const cpu_set_t *set, char out[CPUS_TEXT_BYTES]);
 bool cpus_pin(int cpu) MUST_USE;
 bool cpus_pin_set(const cpu_set_t *set) MUST_USE;
 
+/* Pins the calling thread to the cores that are left over by `busy`, the most sensitive of them first,
+ * whose members may be NULL or empty. If there are none left, rather the least sensitive is disturbed;
+ * where it may not be pinned, it runs where it is put. */
+void cpus_keep_off(const cpu_set_t *const *busy, unsigned count);
+
 #endif

@@ -343,8 +343,12 @@ static bool start_sampler(struct turn *t, const struct load_plan *plan, struct f
     };
     take_tree(&config.trees[PARTY_POSTGRES], s->services.pg_pid);
     take_tree(&config.trees[PARTY_MEMCACHED], s->services.memcached_pid);
-    if (t->has_child)
+    if (t->has_child) {
         take_tree(&config.trees[PARTY_TARGET], contestant_pid(s->contestants));
+        if (s->scenario->target.mode == MODE_DB)
+            config.watched = (struct storage_watch_config){
+                .address = contestant_address(s->contestants), .tables = s->tables};
+    }
     if (t->race->entrant->kind != ENTRANT_URL && plan->config.pid)
         return fail_set(f, EXIT_USAGE,
                         "--pid is for a --target URL: the process of any other is known");

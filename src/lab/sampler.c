@@ -41,6 +41,7 @@ struct source {
 
 struct sampler {
     struct sampler_config config;
+    struct storage_watch *watch; /* NULL: nothing to watch */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t asked, answered;
@@ -125,6 +126,7 @@ static void open_sources(struct sampler *s)
 
 static void sampler_free(struct sampler *s)
 {
+    storage_watch_stop(s->watch);
     for (unsigned i = 0; i < PARTY_COUNT; i++) {
         struct source *source = &s->sources[i];
         if (source->tree)
@@ -175,7 +177,9 @@ struct sampler *sampler_start(const struct sampler_config *config, struct fail *
     pthread_cond_init(&s->answered, &by_clock);
     pthread_condattr_destroy(&by_clock);
     open_sources(s);
-    if (start_thread(s, f))
+    bool is_watched = !config->watched.address ||
+                      (s->watch = storage_watch_start(&config->watched, config->busy, f));
+    if (is_watched && start_thread(s, f))
         return s;
     sampler_free(s);
     return NULL;
@@ -233,26 +237,10 @@ void sampler_begin(struct sampler *s)
     struct load_second unused = {.usage = NULL};
     ask(s, &unused);
     free(unused.usage);
+    storage_watch_begin(s->watch);
 }
 
 /* --- the thread --- */
-
-/* The cores that are left over; if there are none, rather the target's or the upstream's than the
- * client's, whose lateness would be measured as the target's. */
-static void choose_core(const struct sampler *s)
-{
-    cpu_set_t left = *cpus_given();
-    for (unsigned i = 0; i < sizeof s->config.busy / sizeof *s->config.busy; i++) {
-        cpu_set_t less;
-        if (!s->config.busy[i])
-            continue;
-        CPU_XOR(&less, &left, s->config.busy[i]);
-        CPU_AND(&less, &less, &left);
-        if (CPU_COUNT(&less))
-            left = less;
-    }
-    (void)!cpus_pin_set(&left); /* where it may not, it runs where it is put */
-}
 
 /* Until the next reading is due or somebody asks; true if somebody does. */
 static bool wait_turn(struct sampler *s)
@@ -272,7 +260,7 @@ static void *sampler_main(void *arg)
 {
     struct sampler *s = arg;
     pthread_setname_np(pthread_self(), "sampler");
-    choose_core(s);
+    cpus_keep_off(s->config.busy, sizeof s->config.busy / sizeof *s->config.busy);
     read_all(s, clock_ns());
     row_begin(s);
     pthread_mutex_lock(&s->lock);
@@ -540,6 +528,8 @@ static void row_fill(struct sampler *s, struct load_second *row)
         fill_host(s, u);
     if (s->config.target)
         fill_storage(s, row);
+    else
+        storage_watch_fill(s->watch, row);
 }
 
 static void row_begin(struct sampler *s)

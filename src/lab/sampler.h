@@ -17,6 +17,7 @@
 
 #include "base/fail.h"
 #include "lab/listener.h"
+#include "lab/storage_watch.h"
 #include "load/plan.h"
 #include "storage/storage.h"
 #include "target/target.h"
@@ -27,7 +28,8 @@ struct sampler_trees {
 };
 
 struct sampler_config {
-    const struct target *target;             /* ours, for its storage; NULL: none. Borrowed */
+    const struct target *target;         /* ours, for its storage; NULL: none. Borrowed */
+    struct storage_watch_config watched; /* another, for its storage; without an address: none */
     struct sampler_trees trees[PARTY_COUNT]; /* processes, by party */
     uint64_t interval_ns;                    /* 1 s: a reading a row; less: more of them */
     const cpu_set_t *busy[3];                /* cores to keep off, the most sensitive first: of the

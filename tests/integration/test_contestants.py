@@ -437,6 +437,32 @@ def test_a_lost_cache_is_told_and_got_over(contestant, cache):
         check_cached(contestant, cache, made)
 
 
+# --- a race ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_races(name, tmp_path):
+    """A few seconds of test 2: started, checked, loaded and ended by `iubench run`. Its storage is seen as
+    that of our own is: latencies on its page of metrics, connections in the database."""
+    code, output, errors = run("run", "test2", "--target", name, "--services", "managed", "-r", "30", "-d", "3s",
+                               "-c", "8", "--out", str(tmp_path / "out"), timeout=SETUP_S)
+    if code == 4:
+        pytest.skip(errors.strip().splitlines()[-1])
+    assert code in (0, 5), output + errors
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    target, = result["targets"]
+    assert target["name"] == name and not result["races"]["failures"]
+    assert target["requests"]["scheduled"] == 90 and target["requests"]["ok"] > 60
+    assert target["server_cpu_us_per_request"] > 0
+    rows = target["series"]
+    assert max(row["parties"]["target"]["rss_bytes"] for row in rows) > 5 << 20
+    for key in ("db_p99_us", "cache_p99_us"):
+        known = [row[key] for row in rows if row[key] is not None]
+        has_workers = name.startswith(("django", "fastapi"))  # of which an idle one may be heard
+        assert (known or has_workers) and all(0 < us < 5_000_000 for us in known), (key, rows)
+    assert max(row["pool"] or 0 for row in rows) >= 1
+
+
 # --- the files -------------------------------------------------------------------------------------
 
 

@@ -312,6 +312,9 @@ def test_verified_as_a_process_of_its_own(lab):
                                "--out", str(lab.folder / "shaped"), timeout=4 * PATIENCE_S)
     assert code in (0, 5), output + errors
     assert "verified: acknowledged 120, rows 120, sampled 15 equal" in output
+    rows = json.loads((lab.folder / "shaped" / "result.json").read_text())["targets"][0]["series"]
+    for key in ("db_p99_us", "cache_p99_us", "pool"):  # as where it is in this process
+        assert any(row[key] for row in rows), (key, rows)
 
 
 def test_shape_refused(lab):
