@@ -79,13 +79,16 @@ static bool add_options(struct text *to, const struct option_row *rows, const vo
     return true;
 }
 
-static bool add_all(struct text *to, const struct target_config *config, bool has_pg,
-                    bool has_memcached, struct fail *f)
+static bool add_all(struct target_file *t, struct text *to, const struct target_config *config,
+                    bool has_pg, bool has_memcached, struct fail *f)
 {
     char self[PATH_MAX] = "";
     if (readlink("/proc/self/exe", self, sizeof self - 1) <= 0)
         return fail_set(f, EXIT_FAILED,
                         "this program's own file cannot be found by /proc/self/exe");
+    size_t len = strlen(self);
+    if (len < sizeof t->files && !strpbrk(self, " \t")) /* else its size is not known */
+        memcpy(t->files, self, len + 1);
     if (!add_text(to, self, f))
         return false;
     text_addf(to, " serve --listen {host}:{port}");
@@ -111,7 +114,7 @@ bool own_target_file(struct target_file *t, const struct target_config *config, 
                               .start_timeout_ns = 30 * NS_PER_S,
                               .stop_timeout_ns = 5 * NS_PER_S,
                               .stop_signal = SIGTERM};
-    bool is_good = add_all(&command, config, has_pg, has_memcached, f);
+    bool is_good = add_all(t, &command, config, has_pg, has_memcached, f);
     if (is_good && command.len >= sizeof t->command)
         is_good = fail_set(f, EXIT_FAILED, "the options have more than %zu bytes",
                            sizeof t->command);

@@ -92,6 +92,14 @@ static struct contestant_config contestant_config(const struct entrant *e, struc
     };
 }
 
+/* What target_pg_batch() says of one in this process. */
+static uint32_t own_batch(const struct venue *s)
+{
+    uint32_t batch = s->scenario->target.storage.pg_batch;
+    bool has_rows = s->scenario->target.mode == MODE_DB || s->scenario->target.mode == MODE_ALL;
+    return !has_rows || !s->services.pg_uri[0] ? 0 : batch ? batch : 1;
+}
+
 static bool start_file(struct turn *t, struct fail *f)
 {
     char log[FOLDER_BYTES + 80];
@@ -99,6 +107,7 @@ static bool start_file(struct turn *t, struct fail *f)
     t->has_child = contestant_start(t->venue->contestants, &config, f);
     if (!t->has_child)
         return false;
+    t->race->pg_batch = t->race->entrant->is_ours ? own_batch(t->venue) : 0;
     log_line("target: %s at %s, process %d, its output in %s", t->race->entrant->name,
              contestant_address(t->venue->contestants), contestant_pid(t->venue->contestants), log);
     snprintf(t->url, URL_BYTES, "http://%s%s", contestant_address(t->venue->contestants),

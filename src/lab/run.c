@@ -149,7 +149,7 @@ static struct result describe(const struct lab *l)
     const struct race *own = NULL;
     const struct services *services = &l->venue.services;
     for (unsigned i = 0; i < l->race_count && !own; i++)
-        own = l->races[i].store[0] ? &l->races[i] : NULL;
+        own = l->races[i].store[0] || l->races[i].pg_batch ? &l->races[i] : NULL;
     return (struct result){
         .argc = l->config.argc,
         .argv = l->config.argv,
@@ -158,8 +158,8 @@ static struct result describe(const struct lab *l)
         .figures = l->scenario->figures,
         .figure_count = l->scenario->figure_count,
         .services = venue_services_text(&l->venue),
-        .store = own ? own->store : NULL,
-        .cache = own ? own->cache : NULL,
+        .store = own && own->store[0] ? own->store : NULL,
+        .cache = own && own->cache[0] ? own->cache : NULL,
         .pg_batch = own ? own->pg_batch : 0,
         .pg_version = services->pg_version[0] ? services->pg_version : NULL,
         .memcached_version = services->memcached_version[0] ? services->memcached_version : NULL,

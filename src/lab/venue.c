@@ -210,7 +210,7 @@ static bool start_upstream(struct venue *s, const struct needs *n, struct fail *
 bool venue_open(struct venue *s, const struct scenario *scenario, const struct run_config *config,
                 const struct entrant *entrants, unsigned count, struct fail *f)
 {
-    *s = (struct venue){.scenario = scenario, .config = config};
+    *s = (struct venue){.scenario = scenario, .config = config, .is_comparison = count > 1};
     struct needs n = needs_of(s, entrants, count);
     folder_choose(config->out, scenario->name, s->folder);
     s->is_folder_new = access(s->folder, F_OK) != 0;
@@ -251,7 +251,10 @@ struct target_places venue_places(const struct venue *s)
 
 bool venue_parts_with_own(const struct venue *s)
 {
-    return s->shape.is_set || fault_hits_target(&s->scenario->fault);
+    /* what it stores with others it reads back itself */
+    bool must_read_back = s->config->is_verified && s->services_mode == SERVICES_EXTERNAL;
+    return s->shape.is_set || fault_hits_target(&s->scenario->fault) ||
+           (s->is_comparison && !must_read_back);
 }
 
 struct target_config venue_own_target(const struct venue *s)

@@ -32,6 +32,7 @@ struct venue {
     struct contestants *contestants; /* NULL: none is started by a file */
     char folder[FOLDER_BYTES];       /* of the results; exists while the venue is open */
     bool is_folder_new;              /* made for this run */
+    bool is_comparison;              /* of several entrants */
     struct shape shape;
     struct limits limits; /* the group for it */
     struct live *live;    /* the run's; NULL: nobody watches */
@@ -50,7 +51,8 @@ bool venue_clear(struct venue *s, struct fail *f) MUST_USE;
 /* What stands in the place of {pg_uri} and so on. */
 struct target_places venue_places(const struct venue *s);
 
-/* Whether our own target is to be a process of its own: it is to be limited, or hit by a fault. */
+/* Whether our own target is to be a process of its own: it is to be limited, or hit by a fault, or
+ * compared with others, whose memory is theirs alone as well. */
 bool venue_parts_with_own(const struct venue *s);
 
 /* Our own target, with the services and the upstream of this run. */
