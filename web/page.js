@@ -16,17 +16,19 @@ function place() {
 
 /* --- shown --- */
 
-function show(documents) {
+function show(all) {
+    const documents = all.filter((document) => !isReproduction(document));
     const contestants = contestantsOf(documents);
     const isLive = documents.some((document) => document.live);
     document.documentElement.classList.toggle("live", isLive);
-    showMeasured(documents, contestants);
+    showMeasured(all, contestants);
     showVerdict(documents);
     showFigures(contestants, isLive);
     showContestants(documents, contestants, isLive);
+    showReproductions(all.filter(isReproduction));
     showPanels(contestants, isLive);
-    showEnvironment(documents);
-    showCommand(documents);
+    showEnvironment(all);
+    showCommand(all);
 }
 
 function showPanels(contestants, isLive) {
@@ -37,7 +39,7 @@ function showPanels(contestants, isLive) {
     for (const panel of panels.values()) {
         const has = panel.update(contestants);
         isDrawn[panel.isRate] ||= has;
-        if (!has && !isLive && panel.definition.absent) absent.push(panel.definition.absent);
+        if (!has && !isLive && contestants.length && panel.definition.absent) absent.push(panel.definition.absent);
     }
     byId("against-rate").hidden = !isDrawn.true;
     if (!isDrawn.true && !isLive && contestants.length)

@@ -46,7 +46,9 @@ function durationText(contestants) {
 }
 
 function showMeasured(documents, contestants) {
-    const names = distinct(documents.map((d) => d.scenario?.name));
+    const names = distinct(
+        documents.map((d) => (isReproduction(d) ? "Published beside measured" : d.scenario?.name)),
+    );
     const first = documents[0] ?? {},
         environment = first.environment ?? {};
     const title = names.join(", ") || "iubench";
@@ -324,7 +326,7 @@ function swatchOf(colour) {
     return swatch;
 }
 
-/* Rows are {name, colour, note, item}; a column makes its cell of the item. */
+/* Rows are {name, colour, caption, note, item}; a column makes its cell of the item. */
 function dataTable(head, columns, rows) {
     const heads = columns.map((column) =>
         element(
@@ -334,7 +336,7 @@ function dataTable(head, columns, rows) {
             column.note ? element("small", { textContent: column.note }) : null,
         ),
     );
-    const lines = rows.map(({ name, colour, note, item }) =>
+    const lines = rows.map(({ name, colour, caption, note, item }) =>
         element(
             "tr",
             {},
@@ -342,6 +344,7 @@ function dataTable(head, columns, rows) {
                 "th",
                 { scope: "row" },
                 element("span", { className: "name" }, colour ? swatchOf(colour) : null, name),
+                caption ? element("small", { textContent: caption }) : null,
                 note ? element("small", { className: "note", textContent: note }) : null,
             ),
             ...columns.map((column) => {

@@ -56,7 +56,9 @@ const struct command command_report = {
     .summary = "make one page of results, with the plots, or Markdown",
     .details =
         "RESULT is the file that `iubench load --json` has written, or the folder that `iubench "
-        "run` has left; - is standard input; LABEL= names it on the page. The\n"
+        "run` has left, or the reproduction.json of `iubench reproduce`; - is standard input; "
+        "LABEL= "
+        "names it on the page. The\n"
         "page is one file that opens from a disk and asks for nothing else; of several results "
         "it shows all\n"
         "targets side by side and names the conditions that differ. `iubench run` leaves it "

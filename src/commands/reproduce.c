@@ -129,13 +129,15 @@ static bool write_json(FILE *to, const void *r)
 
 static bool leave(const struct reproduction *r, const char *folder, struct fail *f)
 {
-    char md[FOLDER_BYTES + 32], json[FOLDER_BYTES + 32];
+    char md[FOLDER_BYTES + 32], json[FOLDER_BYTES + 32], page[FOLDER_BYTES + 32];
     snprintf(md, sizeof md, "%s/reproduction.md", folder);
     snprintf(json, sizeof json, "%s/reproduction.json", folder);
+    snprintf(page, sizeof page, "%s/report.html", folder);
     reproduction_print(r, stdout);
-    bool is_left = file_write(md, write_markdown, r, f) && file_write(json, write_json, r, f);
+    bool is_left = file_write(md, write_markdown, r, f) && file_write(json, write_json, r, f) &&
+                   reproduction_page(r, page, f);
     if (is_left)
-        printf("\nTables: %s, %s\n", md, json);
+        printf("\nTables: %s, %s\nReport: %s\n", md, json, page);
     fflush(stdout);
     return is_left;
 }
@@ -211,7 +213,8 @@ const struct command command_reproduce = {
         "\n"
         "Each scenario is run as by `iubench run` with its contestants as targets: interleaved, "
         "restarted, repeated. What cannot be run is named in the table, and the others go on.\n"
-        "The table ends on standard output, and as reproduction.md and reproduction.json in --out, "
+        "The table ends on standard output, and as reproduction.md, reproduction.json and "
+        "report.html in --out, "
         "with a folder for each scenario's result.json and report.html. docs/REPRODUCTION.md says "
         "how a row is judged and what two cores cannot show.\n"
         "Options of the load override the scenarios'; -d scales each of them to that length.",

@@ -53,13 +53,35 @@ static json_t *load(const char *path, struct fail *f)
     return document;
 }
 
+static bool has_schema(const struct read_node *root, const char *name)
+{
+    const char *schema = json_string_value(json_object_get(root->value, "schema"));
+    return schema && strcmp(schema, name) == 0;
+}
+
+bool read_is_reproduction(const struct read_node *root)
+{
+    return has_schema(root, "iubench-reproduction/1");
+}
+
 bool read_open(const char *path, struct read_node *root, struct fail *f)
+{
+    bool is_read = read_open_any(path, root, f);
+    if (!is_read || !read_is_reproduction(root))
+        return is_read;
+    read_fail(root, NULL, f,
+              "a reproduction, which `iubench report` takes: expected a result of one run, such as "
+              "those in the folders beside it");
+    read_close(root);
+    return false;
+}
+
+bool read_open_any(const char *path, struct read_node *root, struct fail *f)
 {
     *root = (struct read_node){.file = path, .value = load(path, f)};
     if (!root->value)
         return false;
-    const char *schema = json_string_value(json_object_get(root->value, "schema"));
-    if (schema && strcmp(schema, "iubench-result/1") == 0)
+    if (has_schema(root, "iubench-result/1") || read_is_reproduction(root))
         return true;
     read_fail(root, NULL, f, "no result of iubench: expected \"schema\": \"iubench-result/1\"");
     read_close(root);

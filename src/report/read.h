@@ -24,6 +24,11 @@ struct read_node {
  * if it cannot be read, EXIT_USAGE if it is something else. `path` must outlive the root;
  * read_close() frees what all nodes of the document borrow from. */
 bool read_open(const char *path, struct read_node *root, struct fail *f) MUST_USE;
+
+/* The same, or a document of schema iubench-reproduction/1; which of them it is. */
+bool read_open_any(const char *path, struct read_node *root, struct fail *f) MUST_USE;
+bool read_is_reproduction(const struct read_node *root);
+
 /* Takes "LABEL=FILE" apart: returns FILE, and the label for free(3); NULL where there is none. */
 const char *read_label(const char *word, char **label);
 

@@ -13,23 +13,26 @@
 /* What page and Markdown lean on; the rest of a document may be missing. */
 static bool take_document(const struct read_node *root, json_t *documents, struct fail *f)
 {
-    struct read_node targets, target;
-    if (!read_array(root, "targets", &targets, f))
+    const char *key = read_is_reproduction(root) ? "rows" : "targets";
+    struct read_node items, item;
+    if (!read_array(root, key, &items, f))
         return false;
-    for (size_t i = 0; i < json_array_size(targets.value); i++)
-        if (!read_item(&targets, i, &target, f))
+    for (size_t i = 0; i < json_array_size(items.value); i++)
+        if (!read_item(&items, i, &item, f))
             return false;
     CHECK(json_array_append(documents, root->value) == 0);
     return true;
 }
 
-static bool read_documents(const char *const *paths, size_t count, json_t *documents,
-                           struct fail *f)
+static bool read_documents(const char *const *paths, size_t count, bool is_markdown,
+                           json_t *documents, struct fail *f)
 {
     for (size_t i = 0; i < count; i++) {
         struct read_node root;
         char *label;
-        if (!read_open(read_label(paths[i], &label), &root, f)) {
+        const char *path = read_label(paths[i], &label);
+        /* a reproduction's Markdown stands beside it */
+        if (!(is_markdown ? read_open(path, &root, f) : read_open_any(path, &root, f))) {
             free(label);
             return false;
         }
@@ -66,7 +69,7 @@ bool report_write(const char *const *paths, size_t count, const char *out, bool 
 {
     json_t *documents = json_array();
     bool is_stdout = strcmp(out, "-") == 0;
-    bool is_good = read_documents(paths, count, documents, f) &&
+    bool is_good = read_documents(paths, count, is_markdown, documents, f) &&
                    (is_markdown ? write_markdown(documents, out, f)
                     : is_stdout ? html_dump(documents, stdout, f)
                                 : html_write(documents, out, f));

@@ -94,4 +94,7 @@ void reproduction_print(const struct reproduction *r, FILE *to);
 bool reproduction_markdown(const struct reproduction *r, FILE *to);
 bool reproduction_json(const struct reproduction *r, FILE *to);
 
+/* As a page (report/html.h). */
+bool reproduction_page(const struct reproduction *r, const char *path, struct fail *f) MUST_USE;
+
 #endif

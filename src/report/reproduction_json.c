@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "report/environment.h"
+#include "report/html.h"
 #include "report/json_priv.h"
 #include "version.h"
 
@@ -48,6 +49,7 @@ static json_t *row_json(const struct reproduction_row *row)
         append(contestants, contestant_json(&row->contestants[i]));
     put(to, "scenario", words(row->name));
     put(to, "metric", json_string(row->metric->name));
+    put(to, "heading", json_string(row->metric->heading));
     put(to, "unit", json_string(units[row->metric->unit]));
     put(to, "published", text_or_null(row->published));
     put(to, "contestants", contestants);
@@ -92,5 +94,14 @@ bool reproduction_json(const struct reproduction *r, FILE *to)
     bool is_good = json_dumpf(document, to, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
                    fputc('\n', to) != EOF && fflush(to) == 0;
     json_decref(document);
+    return is_good;
+}
+
+bool reproduction_page(const struct reproduction *r, const char *path, struct fail *f)
+{
+    json_t *documents = json_array();
+    append(documents, whole_json(r));
+    bool is_good = html_write(documents, path, f);
+    json_decref(documents);
     return is_good;
 }

@@ -58,10 +58,10 @@ class Browser:
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector) \
             .replace("\u202f", " ").replace("\u00a0", " ")
 
-    def cells(self):
-        """The rows of the table of contestants."""
-        rows = self.run("""return [...document.querySelectorAll("#contestants tbody tr")]
-            .map((row) => [...row.children].map((cell) => cell.innerText))""")
+    def cells(self, section="#contestants"):
+        """The rows of the section's table."""
+        rows = self.run("""return [...document.querySelectorAll(arguments[0] + " tbody tr")]
+            .map((row) => [...row.children].map((cell) => cell.innerText))""", section)
         return [[cell.replace("\u202f", " ") for cell in row] for row in rows]
 
     def click(self, selector):

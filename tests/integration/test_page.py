@@ -135,6 +135,42 @@ def test_one_rate_as_a_whole(show):
     assert page.run("return contestantsOf(documents).map((c) => c.curve[0].p99_us)") == [4321, 4322]
 
 
+def reproduction(**changes):
+    row = {"scenario": "test2", "metric": "max_rps", "heading": "held rate", "unit": "/s", "published": None,
+           "contestants": [
+               {"name": "fastapi-published", "published": 800, "median": 350, "interval": [310, 420],
+                "values": [310, 350, 420, 400], "runs": 4, "invalid_runs": 0, "lack": None},
+               {"name": "go-published", "published": 35000, "median": None, "interval": None, "values": [],
+                "runs": 4, "invalid_runs": 2, "lack": "was skipped: <b>needs Go</b>"}],
+           "ratio_published": [43.75, 43.75], "ratio": 6.8, "ratio_interval": [5.9, 8.1], "p": 0.03,
+           "outcome": "smaller", "note": None, "cause": "a synchronous <ORM>", "report": "test2/report.html"}
+    return {"schema": "iubench-reproduction/1", "iubench": "0.1.0", "started": "2026-12-01T12:00:00Z",
+            "command": ["iubench", "reproduce", "all"], "environment": results.result()["environment"],
+            "definition": "A ratio says how many times.", "rows": [{**row, **changes}]}
+
+
+def test_reproduction(show):
+    """What was published beside what was measured, with the cause; its link leads to the scenario's page."""
+    page = show(reproduction())
+    assert page.text("h1") == "Published beside measured"
+    [row] = page.cells("#reproduction")
+    assert row[0] == "test2\nheld rate" and row[1] == "43.8" and row[2] == "6.8\n5.9 – 8.1" and row[3] == "smaller"
+    assert "fastapi-published 350/s 310/s – 420/s · published 800/s" in row[4]
+    assert "go-published – published 35 000/s · 2 of 4 runs INVALID · was skipped: <b>needs Go</b>" in row[4]
+    assert "test2: a synchronous <ORM>" in page.text("#reproduction") and "how many times" in page.text("#reproduction")
+    assert page.run("return document.querySelector('#reproduction a').getAttribute('href')") == "test2/report.html"
+    assert "iubench reproduce all" in page.text("#command") and "kernel" in page.text("#environment")
+    assert not page.panels()
+
+
+def test_reproduction_beside_a_result(show):
+    page = show(results.result(), reproduction(ratio=None, ratio_interval=None, outcome="not comparable",
+                                               note="a run is INVALID"))
+    [row] = page.cells("#reproduction")
+    assert row[2] == "–" and "test2, held rate, not comparable: a run is INVALID" in page.text("#reproduction")
+    assert "rate" in page.panels()
+
+
 def test_head_figures_and_table(show):
     document = results.result(reasons=["the client was the limit"], status="SUSPECT")
     document["scenario"].update(published="Go reaches 35 k", figures=[

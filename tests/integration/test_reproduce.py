@@ -117,7 +117,20 @@ def test_tables_name_every_row(done):
     lines = [line for line in done["markdown"].splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 3 * 3 + 2
     assert "four times \\| as fast" in done["markdown"] and "Reproduced: " in done["markdown"]
-    assert "reproduction.md" in done["shown"].splitlines()[-1]
+    assert "reproduction.md" in done["shown"].splitlines()[-2]
+    assert done["shown"].splitlines()[-1] == f"Report: {done['out']}/report.html"
+    page = (done["out"] / "report.html").read_text()
+    assert '"schema":"iubench-reproduction/1"' in page and "both/report.html" in page
+
+
+def test_report_takes_it(done, tmp_path):
+    """As a page; its Markdown is there already, and nothing else takes it for a result."""
+    document = str(done["out"] / "reproduction.json")
+    code, _, errors = run("report", document, "-o", str(tmp_path / "page.html"))
+    assert code == 0 and "iubench-reproduction/1" in (tmp_path / "page.html").read_text(), errors
+    for words in (["report", "--md", document], ["compare", document, document], ["merge", document, document]):
+        code, _, errors = run(*words)
+        assert code == 2 and "a reproduction, which `iubench report` takes" in errors
 
 
 def test_tool_puts_the_tables_into_a_page(done, tmp_path):
