@@ -96,23 +96,28 @@ class Chart {
         const { x, lines, extent } = this.make();
         Object.assign(this, { x, lines, extent, make: null });
         this.values = lines.map(() => element("output"));
-        this.legend.replaceChildren(
-            ...lines.map((line, i) => {
-                const swatch = element("i", { className: line.dash ? "swatch dashed" : "swatch" });
-                swatch.style.setProperty("--line", `var(--${line.colour})`);
-                return element(
-                    "li",
-                    {},
-                    swatch,
-                    element("span", { textContent: line.label }),
-                    this.values[i],
-                );
-            }),
-        );
+        this.legend.replaceChildren(...this.legendItems());
         this.plot.setAttribute(
             "aria-label",
             lines.map((line) => line.label).join(", ") + "; arrow keys move the crosshair",
         );
+    }
+
+    /* Races of one contestant share a colour, and a place. */
+    legendItems() {
+        const items = new Map();
+        this.lines.forEach(({ label, colour, dash }, i) => {
+            const name = label.replace(/ #\d+$/, "");
+            const key = [name, colour, dash].join();
+            if (!items.has(key)) {
+                const swatch = element("i", { className: dash ? "swatch dashed" : "swatch" });
+                swatch.style.setProperty("--line", `var(--${colour})`);
+                const text = element("span", { textContent: name });
+                items.set(key, element("li", {}, swatch, text));
+            }
+            items.get(key).append(this.values[i]);
+        });
+        return items.values();
     }
 
     rows() {

@@ -415,7 +415,8 @@ function racesTable(contestants, isHeld) {
         {
             head: isHeld ? "Held rate" : "Rate",
             note: "requests/s",
-            of: figure("rps", format.rate),
+            of: (side) =>
+                figureCell(isKnown(side.held_rps?.median) ? side.held_rps : side.rps, format.rate),
         },
         { head: "p99", of: figure("p99_us", format.latency) },
         { head: "CPU", note: "per request", of: figure("cpu_us_per_request", format.latency) },
@@ -427,7 +428,9 @@ function racesTable(contestants, isHeld) {
         colour: contestants.find((c) => c.target.name === side.name)?.colour,
         item: side,
     }));
-    return dataTable("Medians of the races", columns, rows);
+    const table = dataTable("Medians of the races", columns, rows);
+    table.classList.add("wide");
+    return table;
 }
 
 /* Races of one result, of which some are of the same contestant. */

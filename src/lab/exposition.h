@@ -17,6 +17,7 @@ struct exposition {
     double errors;                                                         /* NAN: not told */
 };
 
+/* Reads the page for one operation, "insert" or "set". */
 void exposition_read(struct span page, const char *op, struct exposition *e);
 
 /* Adds what came between two pages of one process to `sum`, zeroed before the first. False, and nothing is

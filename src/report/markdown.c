@@ -194,14 +194,92 @@ static void put_row(struct text *out, const json_t *target, double p99_us)
     text_addf(out, "\n");
 }
 
+/* --- races of the same, together --- */
+
+static const char *figure_text(double value, const char *key, char out[SHOWN_BYTES])
+{
+    if (isnan(value))
+        return DASH;
+    if (strcmp(key, "rps") == 0 || strcmp(key, "held_rps") == 0)
+        return shown_rate(value, out);
+    if (strcmp(key, "availability") == 0)
+        return shown_share(value, out);
+    if (strcmp(key, "memory_bytes") == 0)
+        return shown_bytes(value, out);
+    return units_latency_text((uint64_t)(value * 1000), out);
+}
+
+/* "19 864 (19 150 to 23 567)" */
+static void put_figure(struct text *out, const json_t *side, const char *key)
+{
+    const json_t *figure = at(side, key), *interval = at(figure, "interval");
+    char median[SHOWN_BYTES], low[SHOWN_BYTES], high[SHOWN_BYTES];
+    text_addf(out, " %s", figure_text(number_at(figure, "median"), key, median));
+    if (json_array_size(interval) == 2)
+        text_addf(out, " (%s to %s)",
+                  figure_text(json_number_value(json_array_get(interval, 0)), key, low),
+                  figure_text(json_number_value(json_array_get(interval, 1)), key, high));
+    text_addf(out, " |");
+}
+
+/* The worst, and how many races have it. */
+static void put_verdicts(struct text *out, const json_t *side)
+{
+    static const char *const words[] = {"INVALID", "SUSPECT", "VALID"};
+    double races = number_at(side, "races"), count = 0;
+    unsigned i = 0;
+    while (i < 2 && !((count = number_at(at(side, "verdicts"), words[i])) > 0))
+        i++;
+    text_addf(out, " %s", words[i]);
+    if (i < 2 && count < races)
+        text_addf(out, " %.0f of %.0f", count, races);
+    text_addf(out, " |");
+}
+
+static void put_side(struct text *out, const json_t *side)
+{
+    bool is_held = number_at(at(side, "held_rps"), "median") > 0;
+    text_addf(out, "| ");
+    markdown_text(text_at(side, "name"), out);
+    text_addf(out, " |");
+    put_verdicts(out, side);
+    put_figure(out, side, is_held ? "held_rps" : "rps");
+    put_figure(out, side, "p99_us");
+    put_figure(out, side, "cpu_us_per_request");
+    put_figure(out, side, "memory_bytes");
+    put_figure(out, side, "availability");
+    text_addf(out, "\n");
+}
+
+/* With intervals where there are races enough; each race stands below, folded. */
+static bool put_medians(struct text *out, const json_t *documents)
+{
+    const json_t *races = at(json_array_get(documents, 0), "races"),
+                 *sides = at(races, "contestants");
+    bool is_one = json_array_size(documents) == 1 && number_at(races, "repeats") > 1;
+    if (!is_one || !json_array_size(sides))
+        return false;
+    text_addf(out,
+              "| medians of %.0f races each | verdict | requests/s | p99 | CPU per request | "
+              "memory | availability |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n",
+              number_at(races, "repeats"));
+    for (size_t i = 0; i < json_array_size(sides); i++)
+        put_side(out, json_array_get(sides, i));
+    text_addf(out, "\n<details><summary>Every race</summary>\n\n");
+    return true;
+}
+
 static void put_table(struct text *out, const json_t *documents)
 {
     struct table t = table_of(documents);
+    bool is_folded = put_medians(out, documents);
     put_head(out, &t);
     for (unsigned i = 0; i < t.count; i++) {
         put_name(out, t.targets[i], t.documents[i], json_array_size(documents) > 1);
         put_row(out, t.targets[i], t.p99_us[i]);
     }
+    if (is_folded)
+        text_addf(out, "\n</details>\n");
     free(t.targets);
     free(t.documents);
     free(t.p99_us);

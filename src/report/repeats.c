@@ -12,7 +12,7 @@
 #include "stats/quantile.h"
 
 const char *const repeats_keys[REPEATS_METRICS] = {
-    "rps", "p50_us", "p99_us", "availability", "cpu_us_per_request", "memory_bytes",
+    "rps", "held_rps", "p50_us", "p99_us", "availability", "cpu_us_per_request", "memory_bytes",
 };
 
 /* --- figures --- */
@@ -24,6 +24,8 @@ static double value_of(const struct load_result *r, enum repeats_metric metric)
     switch (metric) {
     case REPEATS_RPS:
         return r->quoted_rps;
+    case REPEATS_HELD_RPS:
+        return r->held_rps;
     case REPEATS_P50_US:
         return latency->count ? (double)hist_percentile(latency, 50) / 1000 : NAN;
     case REPEATS_P99_US:

@@ -14,7 +14,8 @@ struct repeats_figure {
 };
 
 enum repeats_metric {
-    REPEATS_RPS, /* as it is quoted */
+    REPEATS_RPS,      /* as it is quoted */
+    REPEATS_HELD_RPS, /* of ramps and stages */
     REPEATS_P50_US,
     REPEATS_P99_US,
     REPEATS_AVAILABILITY,

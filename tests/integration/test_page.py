@@ -160,7 +160,7 @@ def test_reproduction(show):
     assert "test2: a synchronous <ORM>" in page.text("#reproduction") and "how many times" in page.text("#reproduction")
     assert page.run("return document.querySelector('#reproduction a').getAttribute('href')") == "test2/report.html"
     assert "iubench reproduce all" in page.text("#command") and "kernel" in page.text("#environment")
-    assert not page.panels()
+    assert not any(page.panels().values())
 
 
 def test_reproduction_beside_a_result(show):
@@ -255,6 +255,9 @@ def test_races_together(show):
             "p99_us": over_races(27800, 26200, 29800), "availability": over_races(1, 1, 1),
             "cpu_us_per_request": over_races(50.6, 42.9, 53), "memory_bytes": over_races(19.6e6, None, None)}
     page = show(results.result(*targets, races={"repeats": 5, "failures": [], "contestants": [side]}))
+    legend = page.run("""return [...document.querySelectorAll("#panel-latency .legend li")].map(
+        (item) => [item.innerText.trim(), item.querySelectorAll("output").length])""")
+    assert legend == [["a", 5]]  # and the crosshair shows all five of them there
     first, *each = page.cells()
     assert [cell.replace("\n", " ") for cell in first] == [
         "a", "INVALID 2 of 5 races", "19 864 19 150 – 23 567", "27.8 ms 26.2 – 29.8 ms", "50.6 µs 42.9 – 53.0 µs",

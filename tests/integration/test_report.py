@@ -177,3 +177,26 @@ def test_run_leaves_a_report(tmp_path):
     result = json.loads((tmp_path / "result.json").read_text())
     inside = json.loads(data_of((tmp_path / "report.html").read_text()))
     assert inside[0]["targets"][0]["series"] == result["targets"][0]["series"]
+
+
+def test_markdown_of_repeats(tmp_path):
+    """Medians with their intervals stand first; of a ramp the rate that was held. Each race is folded below."""
+    def over(median, low, high):
+        return {"median": median, "interval": low and [low, high], "races": 4}
+    targets = [results.target("a|b", 5) for _ in range(4)]
+    for i, target in enumerate(targets):
+        target["repeat"] = i + 1
+    side = {"name": "a|b", "races": 4, "verdicts": {"VALID": 3, "SUSPECT": 1, "INVALID": 0},
+            "rps": over(1990, 1900, 2100), "held_rps": over(2000, 1900, 2100), "p50_us": over(900, 800, 950),
+            "p99_us": over(27800, 26200, 29800), "availability": over(1, 1, 1),
+            "cpu_us_per_request": over(None, None, None), "memory_bytes": over(19.6e6, None, None)}
+    document = results.result(*targets, races={"repeats": 4, "failures": [], "contestants": [side]})
+    (tmp_path / "r.json").write_text(json.dumps(document))
+    code, text, errors = run("report", "--md", str(tmp_path / "r.json"))
+    assert code == 0, errors
+    row = ("| a\\|b | SUSPECT 1 of 4 | 2 000 (1 900 to 2 100) | 27.8 ms (26.2 ms to 29.8 ms) | - | 19.6 MB "
+           "| 100 % (100 % to 100 %) |")
+    lines = text.replace("\u2013", "-").splitlines()
+    assert row in lines, text
+    assert lines.index("<details><summary>Every race</summary>") > lines.index(row)
+    assert sum(line.startswith("| a\\|b \\#") for line in lines) == 4 and "</details>" in lines
