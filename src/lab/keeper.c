@@ -191,12 +191,21 @@ static bool await(const char *what, const char *log, pid_t pid, bool (*is_ready)
     return true;
 }
 
+static uint64_t memory_limit(const struct limits *l)
+{
+    return l && *l->groups[0] ? l->memory_bytes : UINT64_MAX;
+}
+
 /* Published: 4096 MB of a 16 GB machine that ran nothing else, 4 threads for 4 vCPUs. */
 static bool start_memcached(void)
 {
     const struct keeper_order *o = k.order;
     char socket_path[160], memory[16], connections[16], threads[16], port[16];
-    uint64_t memory_mb = cgroup_memory_bytes() / 16 >> 20;
+    uint64_t limit_bytes = memory_limit(o->config.memcached_limits);
+    /* of a limit of its own as much as was published of a machine of its own */
+    uint64_t memory_mb = (limit_bytes == UINT64_MAX ? cgroup_memory_bytes() / 16
+                                                    : limit_bytes / 4) >>
+                         20;
     int cpus = CPU_COUNT(&o->cpus) / 3;
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
@@ -244,15 +253,17 @@ static bool write_conf(void)
     const struct keeper_order *o = k.order;
     struct statvfs disk = {0};
     struct text text = {0};
+    uint64_t limit_bytes = memory_limit(o->config.pg_limits), machine_bytes = cgroup_memory_bytes();
     statvfs(".", &disk);
-    pgconf_text(&(struct pgconf){.folder = o->folder,
-                                 .memory_bytes = cgroup_memory_bytes(),
-                                 .disk_bytes = (uint64_t)disk.f_bavail * disk.f_frsize,
-                                 .cpus = (unsigned)CPU_COUNT(&o->cpus),
-                                 .max_connections = o->config.max_connections,
-                                 .port = o->config.has_tcp ? address_port(&o->pg_address) : 0,
-                                 .is_sync_commit_on = o->config.is_sync_commit_on},
-                &text);
+    pgconf_text(
+        &(struct pgconf){.folder = o->folder,
+                         .memory_bytes = limit_bytes < machine_bytes ? limit_bytes : machine_bytes,
+                         .disk_bytes = (uint64_t)disk.f_bavail * disk.f_frsize,
+                         .cpus = (unsigned)CPU_COUNT(&o->cpus),
+                         .max_connections = o->config.max_connections,
+                         .port = o->config.has_tcp ? address_port(&o->pg_address) : 0,
+                         .is_sync_commit_on = o->config.is_sync_commit_on},
+        &text);
     FILE *file = fopen("pg/postgresql.conf", "ae");
     bool is_written = file && fwrite(text.data, text.len, 1, file) == 1;
     is_written = file && fclose(file) == 0 && is_written;

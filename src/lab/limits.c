@@ -102,15 +102,29 @@ static bool limit_memory(const struct limits *l, const char *folder, unsigned ve
     return true;
 }
 
-static bool make_group(struct limits *l, int i, const struct cgroup_controller *c, struct fail *f)
+static bool make_group(struct limits *l, int i, struct fail *f)
 {
-    if (c->version == 2 && !give_controllers(l, c->folder, f))
-        return false;
     char folder[WARDEN_GROUP_BYTES];
-    if (!make_folder(folder, c->folder, "target", f))
+    if (!make_folder(folder, l->parents[i], l->name ? l->name : "target", f))
         return false;
     memcpy(l->groups[i], folder, sizeof folder);
     return true;
+}
+
+/* In each parent a group; one where version 2 has both controllers in it. */
+static bool make_groups(struct limits *l, struct fail *f)
+{
+    bool is_one = !*l->parents[1];
+    return make_group(l, 0, f) && (is_one || make_group(l, 1, f)) &&
+           limit_cpu(l, l->groups[0], l->versions[0], f) &&
+           limit_memory(l, l->groups[is_one ? 0 : 1], l->versions[1], f);
+}
+
+static bool choose_parent(struct limits *l, int i, const struct cgroup_controller *c,
+                          struct fail *f)
+{
+    snprintf(l->parents[i], sizeof l->parents[i], "%s", c->folder);
+    return c->version != 2 || give_controllers(l, c->folder, f);
 }
 
 static bool make_all(const struct cgroup *c, struct limits *l, struct fail *f)
@@ -121,10 +135,10 @@ static bool make_all(const struct cgroup *c, struct limits *l, struct fail *f)
                         "--shape: there are no control groups for %s to be seen; mount them below "
                         "/sys/fs/cgroup, or run without --shape",
                         c->cpu.version ? "memory" : "CPU");
-    if (!make_group(l, 0, &c->cpu, f) || (!is_one && !make_group(l, 1, &c->memory, f)))
-        return false;
-    return limit_cpu(l, l->groups[0], c->cpu.version, f) &&
-           limit_memory(l, l->groups[is_one ? 0 : 1], c->memory.version, f);
+    l->versions[0] = c->cpu.version;
+    l->versions[1] = c->memory.version;
+    return choose_parent(l, 0, &c->cpu, f) && (is_one || choose_parent(l, 1, &c->memory, f)) &&
+           make_groups(l, f);
 }
 
 bool limits_make(const char *root, struct limits *l, struct fail *f)
@@ -135,6 +149,43 @@ bool limits_make(const char *root, struct limits *l, struct fail *f)
         return true;
     limits_remove(l);
     return false;
+}
+
+bool limits_make_beside(const struct limits *first, struct limits *l, struct fail *f)
+{
+    memcpy(l->parents, first->parents, sizeof l->parents);
+    memcpy(l->versions, first->versions, sizeof l->versions);
+    if (make_groups(l, f))
+        return true;
+    limits_remove(l);
+    return false;
+}
+
+static bool take_one(const struct limits *l, pid_t pid, struct fail *f)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", (int)pid);
+    for (int i = 0; i < WARDEN_GROUPS_MOST; i++)
+        if (*l->groups[i] && !write_to(l->groups[i], "cgroup.procs", text, f))
+            return false;
+    return true;
+}
+
+bool limits_take(const struct limits *l, pid_t pid, struct fail *f)
+{
+    char path[64];
+    int child;
+    if (!*l->groups[0])
+        return true;
+    if (!take_one(l, pid, f))
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    FILE *children = fopen(path, "re");
+    while (children && fscanf(children, "%d", &child) == 1)
+        (void)!take_one(l, child, NULL); /* it may have ended meanwhile */
+    if (children)
+        fclose(children);
+    return true;
 }
 
 /* A process that has just ended may still count. */

@@ -323,6 +323,7 @@ static bool warm_up(struct turn *t, struct fail *f)
         config.timeout_ns = config.duration_ns;
     config.requests = 0;
     config.rate = 0;
+    config.arrivals = LOAD_UNIFORM; /* of no meaning without a rate, and refused */
     config.ramp = config.stages = config.clients = config.expect = NULL;
     if (config.connections > WARM_CONNECTIONS)
         config.connections = WARM_CONNECTIONS;

@@ -134,13 +134,19 @@ static bool read_entrants(struct lab *l, struct fail *f)
 
 /* --- as it is told --- */
 
+static struct result_share share_of(const struct shape_share *s)
+{
+    return (struct result_share){s->cpus, s->memory_bytes, s->quota_cpus, s->limit_bytes};
+}
+
 static struct result_shape shape_of(const struct shape *s)
 {
-    return (struct result_shape){.cpus = s->cpus,
-                                 .memory_bytes = s->memory_bytes,
-                                 .scale = s->scale,
-                                 .quota_cpus = s->quota_cpus,
-                                 .limit_bytes = s->limit_bytes};
+    return (struct result_shape){
+        .target = {s->cpus, s->memory_bytes, s->quota_cpus, s->limit_bytes},
+        .postgres = share_of(&s->postgres),
+        .memcached = share_of(&s->memcached),
+        .scale = s->scale,
+    };
 }
 
 /* Without what was measured, for those who watch; stores are those of our own target, if it raced. */

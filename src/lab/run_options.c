@@ -33,8 +33,11 @@ const struct option_row run_race_options[] = {
      .kind = OPTION_TEXT,
      .at = AT(shape),
      .metavar = "video|CPUS:MEMORY",
-     .help = "limit each target by a control group: as the published pod (2 CPUs, 4G), or such as "
-             "0.5:512M; scaled to the target's cores here, the scale is printed"},
+     .help =
+         "limit each target by a control group: as the published pod (2 CPUs, 4G), or such as "
+         "0.5:512M; and the managed services by theirs: as their published machines, or by "
+         "TARGET/POSTGRESQL/MEMCACHED such as 1:1G/2:4G/1:1G; scaled to the target's cores here, "
+         "the scale is printed"},
     {.name = "without-quota",
      .kind = OPTION_FLAG,
      .at = AT(has_no_quota),

@@ -196,8 +196,9 @@ static bool set_pin(struct scenario *s, const char *value, struct fail *f)
 
 static bool set_shape(struct scenario *s, const char *value, struct fail *f)
 {
+    const struct shape_machine any = {1024, 1024, UINT64_MAX};
     struct shape ignored;
-    return shape_choose(value, true, 1024, UINT64_MAX, &ignored, f) &&
+    return shape_choose(value, true, &any, &ignored, f) &&
            ini_set_text(s->shape, sizeof s->shape, value, f);
 }
 

@@ -40,7 +40,7 @@ struct scenario {
     bool wants_postgres, wants_memcached;
     uint32_t workers; /* processes of a contestant that has several; 0: a core each */
     char pin[64];     /* as pinning_choose() takes it; "": auto */
-    char shape[32];   /* as shape_choose() takes it; "": none */
+    char shape[64];   /* as shape_choose() takes it; "": none */
     char path[256];   /* of the request, "/api/devices" */
 
     /* Who races when the published numbers are reproduced, "iubench" or as --target takes it; the

@@ -194,15 +194,20 @@ static bool take_report(struct services *s, struct fail *f)
         *f = report.fail;
         return false;
     }
+    bool is_new_pg = report.pg_pid && report.pg_pid != s->pg_pid;
+    bool is_new_memcached = report.memcached_pid && report.memcached_pid != s->memcached_pid;
     s->pg_pid = report.pg_pid;
     s->memcached_pid = report.memcached_pid;
-    return true;
+    return (!is_new_pg || !s->pg_limits || limits_take(s->pg_limits, s->pg_pid, f)) &&
+           (!is_new_memcached || !s->memcached_limits ||
+            limits_take(s->memcached_limits, s->memcached_pid, f));
 }
 
 bool services_start(struct services *s, const struct services_config *config, struct fail *f)
 {
     struct keeper_order order = {.config = *config};
-    *s = (struct services){0};
+    *s = (struct services){.pg_limits = config->pg_limits,
+                           .memcached_limits = config->memcached_limits};
     order.cpus = config->cpus && CPU_COUNT(config->cpus) ? *config->cpus : *cpus_given();
     order.config.cpus = NULL;
     if (!config->wants_postgres && !config->wants_memcached)

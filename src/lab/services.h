@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/fail.h"
+#include "lab/limits.h"
 
 struct services_config {
     bool wants_postgres, wants_memcached;
@@ -18,6 +19,9 @@ struct services_config {
                                said in results */
     unsigned max_connections; /* of PostgreSQL: pool and a margin; at least 20 */
     const cpu_set_t *cpus;    /* NULL: unpinned */
+    /* the groups that each is moved to when it runs, now and after it was killed; NULL: none. They
+     * must outlive the services */
+    const struct limits *pg_limits, *memcached_limits;
     bool has_tcp; /* reached by free ports of 127.0.0.1 instead of Unix sockets, since not every
                      client library takes these; PostgreSQL then by a role of its own that owns the
                      database and nothing else, with a password made for this run */
@@ -28,9 +32,10 @@ struct services {
     char pg_uri[512];    /* for libpq; empty when not wanted */
     char memcached[160]; /* path of the Unix socket, or 127.0.0.1:PORT; empty when not wanted */
     char pg_version[32], memcached_version[32];
-    pid_t pg_pid, memcached_pid; /* roots of their process trees */
-    pid_t keeper;                /* private */
-    int keeper_fd;               /* private */
+    pid_t pg_pid, memcached_pid;                       /* roots of their process trees */
+    const struct limits *pg_limits, *memcached_limits; /* private */
+    pid_t keeper;                                      /* private */
+    int keeper_fd;                                     /* private */
 };
 
 /* What can be done to a service while it runs. All that it consists of is stalled or killed. */

@@ -58,9 +58,20 @@ static bool choose_cores(struct venue *s, struct fail *f)
     return true;
 }
 
-static unsigned core_count(const struct venue *s)
+static unsigned core_count(const cpu_set_t *set)
 {
-    return (unsigned)CPU_COUNT(CPU_COUNT(&s->pinning.target) ? &s->pinning.target : cpus_given());
+    return (unsigned)CPU_COUNT(CPU_COUNT(set) ? set : cpus_given());
+}
+
+/* Of a service that is started here; one of somebody else's has what it has. */
+static bool make_share(const struct venue *s, const struct shape_share *share, const char *name,
+                       struct limits *l, struct fail *f)
+{
+    *l = (struct limits){
+        .name = name, .cpus = share->quota_cpus, .memory_bytes = share->limit_bytes};
+    bool is_limited = share->quota_cpus > 0 || share->limit_bytes != UINT64_MAX;
+    return s->services_mode != SERVICES_MANAGED || !is_limited ||
+           limits_make_beside(&s->limits, l, f);
 }
 
 /* The target's limits; whoever is forked comes after this. */
@@ -68,14 +79,18 @@ static bool make_shape(struct venue *s, struct fail *f)
 {
     const struct run_config *c = s->config;
     const char *key = *s->scenario->shape ? s->scenario->shape : NULL;
-    if (!shape_choose(c->shape ? c->shape : key, !c->has_no_quota, core_count(s),
-                      cgroup_memory_bytes(), &s->shape, f))
+    const struct shape_machine machine = {.cores = core_count(&s->pinning.target),
+                                          .service_cores = core_count(&s->pinning.services),
+                                          .memory_bytes = cgroup_memory_bytes()};
+    if (!shape_choose(c->shape ? c->shape : key, !c->has_no_quota, &machine, &s->shape, f))
         return fail_prefix(f, c->shape ? "--shape" : "shape");
     if (!s->shape.is_set)
         return true;
     s->limits = (struct limits){.cpus = s->shape.quota_cpus, .memory_bytes = s->shape.limit_bytes};
     log_line("shape: %s", s->shape.text);
-    return limits_make("", &s->limits, f);
+    return limits_make("", &s->limits, f) &&
+           make_share(s, &s->shape.postgres, "postgres", &s->pg_limits, f) &&
+           make_share(s, &s->shape.memcached, "memcached", &s->memcached_limits, f);
 }
 
 /* --- services --- */
@@ -140,6 +155,8 @@ static bool start_services(struct venue *s, const struct needs *n, struct fail *
         .has_tcp = n->files,
         .is_sync_commit_on = s->config->is_sync_commit_on,
         .max_connections = connections,
+        .pg_limits = &s->pg_limits,
+        .memcached_limits = &s->memcached_limits,
         .cpus = CPU_COUNT(&s->pinning.services) ? &s->pinning.services : NULL,
     };
     log_line("starting%s%s%s", n->postgres ? " PostgreSQL" : "",
@@ -297,6 +314,8 @@ void venue_close(struct venue *s)
     storage_free(s->tables);
     if (s->has_services)
         services_stop(&s->services);
+    limits_remove(&s->pg_limits);
+    limits_remove(&s->memcached_limits);
     limits_remove(&s->limits);
     if (s->is_folder_new)
         (void)!rmdir(s->folder); /* where nothing was left in it */

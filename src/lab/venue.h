@@ -34,8 +34,9 @@ struct venue {
     bool is_folder_new;              /* made for this run */
     bool is_comparison;              /* of several entrants */
     struct shape shape;
-    struct limits limits; /* the group for it */
-    struct live *live;    /* the run's; NULL: nobody watches */
+    struct limits limits;                      /* the group for it */
+    struct limits pg_limits, memcached_limits; /* for the services, if the shape has some */
+    struct live *live;                         /* the run's; NULL: nobody watches */
     bool is_interrupted;
 };
 

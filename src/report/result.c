@@ -442,16 +442,27 @@ static json_t *contestants_json(const struct result *r)
     return to;
 }
 
-static json_t *shape_json(const struct result_shape *s)
+static json_t *share_json(const struct result_share *s)
 {
     if (s->cpus <= 0)
         return json_null();
     json_t *to = json_object();
     put(to, "cpus", json_real(s->cpus));
     put(to, "memory_bytes", count(s->memory_bytes));
-    put(to, "scale", json_real(s->scale));
     put(to, "quota_cpus", s->quota_cpus > 0 ? json_real(s->quota_cpus) : json_null());
-    put(to, "memory_limit_bytes", count(s->limit_bytes));
+    put(to, "memory_limit_bytes",
+        s->limit_bytes == UINT64_MAX ? json_null() : count(s->limit_bytes));
+    return to;
+}
+
+static json_t *shape_json(const struct result_shape *s)
+{
+    json_t *to = share_json(&s->target);
+    if (!json_is_object(to))
+        return to;
+    put(to, "scale", json_real(s->scale));
+    put(to, "postgres", share_json(&s->postgres));
+    put(to, "memcached", share_json(&s->memcached));
     return to;
 }
 

@@ -56,13 +56,16 @@ struct result_failure {
     char reason[1024];
 };
 
-/* The limits of the targets; cpus 0: none. */
-struct result_shape {
+/* The limits of a party; cpus 0: none. */
+struct result_share {
     double cpus; /* as of the machine that is meant */
     uint64_t memory_bytes;
-    double scale;      /* of both */
-    double quota_cpus; /* what came of it here; 0: no quota */
-    uint64_t limit_bytes;
+    double quota_cpus;    /* what came of it here; 0: no quota */
+    uint64_t limit_bytes; /* UINT64_MAX: none */
+};
+struct result_shape {
+    struct result_share target, postgres, memcached;
+    double scale; /* of all */
 };
 
 /* How the races of a run were made; zeroed: there was none. */

@@ -136,6 +136,15 @@ def test_interleaved(lab):
     assert lab.names() == first
 
 
+def test_warm_up_of_drawn_arrivals(lab):
+    """A warm-up is a closed loop, in which nothing arrives by chance."""
+    scenario = lab.folder / "short.ini"
+    scenario.write_text(scenario.read_text().replace("[load]", "[load]\nrate = 50\narrivals = poisson"))
+    code, output, errors = lab.run(lab.target("good"))
+    assert code in (0, 5), output + errors
+    assert lab.result["targets"][0]["requests"]["ok"] > 0
+
+
 @pytest.mark.parametrize("kind, said", [
     ("crashes", "start: ended by itself with exit status 3; .*no such table: nothing"),
     ("unhealthy", "was not healthy within 1s: GET .*/healthz answered 503, expected 200; .*still warming up"),
@@ -275,7 +284,8 @@ def test_quota(lab):
     targets, errors = limited(lab, "--shape", "0.05:256M", "-d", "2s")
     assert "shape: 0.05 CPUs, 256M scaled by 1: quota 0.05 CPUs, memory 256M" in errors
     assert lab.result["races"]["shape"] == {"cpus": 0.05, "memory_bytes": 1 << 28, "scale": 1.0,
-                                            "quota_cpus": 0.05, "memory_limit_bytes": 1 << 28}
+                                            "quota_cpus": 0.05, "memory_limit_bytes": 1 << 28,
+                                            "postgres": None, "memcached": None}
     assert sum(row["throttled_ms"] for row in targets["iubench"]["series"]) > 0
     for target in targets.values():
         assert {row["parties"]["target"]["quota_cpus"] for row in target["series"]} == {0.05}
@@ -315,6 +325,28 @@ def test_verified_as_a_process_of_its_own(lab):
     rows = json.loads((lab.folder / "shaped" / "result.json").read_text())["targets"][0]["series"]
     for key in ("db_p99_us", "cache_p99_us", "pool"):  # as where it is in this process
         assert any(row[key] for row in rows), (key, rows)
+
+
+def test_services_have_their_share(lab):
+    """They run in groups of their own, also when they were killed and started again."""
+    limited(lab, "--shape", "0.5:256M")  # skips where there are none
+    scenario = lab.folder / "killed.ini"
+    scenario.write_text("[scenario]\nname = killed\nservices = postgres, memcached\n[target]\nmode = db\n[load]\n"
+                        "path = /api/devices\nmethod = POST\nrate = 40\nduration = 4s\ntimeout = 2s\n"
+                        "header = Content-Type: application/json\n"
+                        'body = {"mac":"EF-2B-C4-F5-D6-34","firmware":"2.1.5"}\n'
+                        "[fault]\nwhat = lose\nparty = postgres\nfrom = 25%\nto = 50%\n")
+    code, output, errors = run("run", str(scenario), "--shape", "1:1G/0.5:512M/0.25:256M", "--out",
+                               str(lab.folder / "killed"), timeout=4 * PATIENCE_S)
+    assert code in (0, 5), output + errors
+    result = json.loads((lab.folder / "killed" / "result.json").read_text())
+    assert "PostgreSQL 0.5 CPUs: quota 0.5 CPUs, memory 512M; memcached 0.25 CPUs: quota" in errors
+    assert result["races"]["shape"]["postgres"] == {"cpus": 0.5, "memory_bytes": 512 << 20, "quota_cpus": 0.5,
+                                                    "memory_limit_bytes": 512 << 20}
+    rows = result["targets"][0]["series"]
+    for party, quota in (("postgres", 0.5), ("memcached", 0.25)):
+        quotas = [row["parties"][party]["quota_cpus"] for row in rows if row["parties"].get(party)]
+        assert quotas[0] == quota and quotas[-1] == quota, (party, quotas)
 
 
 def test_shape_refused(lab):

@@ -105,6 +105,38 @@ static void test_version_2(void **state)
     assert_holds(parent, "cgroup.subtree_control", "+cpu +memory");
 }
 
+/* A second group stands beside the first, in both versions; where there is nothing to limit, there is
+ * none to be moved to. */
+static void test_beside(void **state)
+{
+    (void)state;
+    struct limits first = {.cpus = 1, .memory_bytes = 1 << 30}, none = {.cpus = 0};
+    struct limits second = {.name = "postgres", .cpus = 2, .memory_bytes = UINT64_MAX};
+    struct fail f;
+    put("/proc/self/cgroup", "4:memory:/a\n1:cpu:/\n");
+    put("/proc/self/mountinfo", "30 23 0:26 / /cg5/cpu rw - cgroup cgroup rw,cpu\n"
+                                "31 23 0:27 / /cg5/memory rw - cgroup cgroup rw,memory\n");
+    make_folders("/cg5/cpu/");
+    make_folders("/cg5/memory/a/");
+    assert_true(limits_make(root, &first, &f));
+    assert_true(limits_make_beside(&first, &second, &f));
+    assert_non_null(strstr(second.groups[0], "/cg5/cpu/iubench-postgres-"));
+    assert_holds(second.groups[0], "cpu.cfs_quota_us", "200000");
+    assert_true(limits_take(&second, getpid(), &f));
+    char pid[16];
+    snprintf(pid, sizeof pid, "%d", getpid());
+    assert_holds(second.groups[1], "cgroup.procs", pid);
+
+    put("/proc/self/cgroup", "0::/scope\n");
+    put("/proc/self/mountinfo", "30 23 0:26 / /cg6 rw - cgroup2 cgroup2 rw\n");
+    make_folders("/cg6/scope/");
+    assert_true(limits_make(root, &first, &f));
+    assert_true(limits_make_beside(&first, &second, &f));
+    assert_non_null(strstr(second.groups[0], "/cg6/scope/iubench-postgres-"));
+    assert_holds(second.groups[0], "cpu.max", "200000 100000");
+    assert_true(limits_take(&none, getpid(), &f));
+}
+
 /* No quota means no quota. */
 static void test_without_quota(void **state)
 {
@@ -134,9 +166,8 @@ static void test_lacking(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_version_1),
-        cmocka_unit_test(test_version_2),
-        cmocka_unit_test(test_without_quota),
+        cmocka_unit_test(test_version_1), cmocka_unit_test(test_version_2),
+        cmocka_unit_test(test_beside),    cmocka_unit_test(test_without_quota),
         cmocka_unit_test(test_lacking),
     };
     return cmocka_run_group_tests(tests, root_make, root_remove);

@@ -180,7 +180,8 @@ static void test_reproduced(void **state)
                    "dir/some.ini:2: steps: the range is too wide: expected a factor of 10000 at "
                    "most");
     assert_refused("[scenario]\nshape = 2\n",
-                   "dir/some.ini:2: shape: \"2\": expected video or CPUS:MEMORY such as 0.5:512M");
+                   "dir/some.ini:2: shape: \"2\": expected video, CPUS:MEMORY such as 0.5:512M, or "
+                   "three of these for target/PostgreSQL/memcached");
     assert_refused("[scenario]\npublished-ratio = 5-10\n",
                    "dir/some.ini:2: published-ratio: \"5-10\" is no range: expected LOW to HIGH, "
                    "such as 5 to 10");
