@@ -428,12 +428,15 @@ static void judge(const struct run *r, struct load_result *out)
     };
     if (r->plan->has_steps && !is_held)
         v.quoted_due = v.quoted_sent = 0; /* nothing is claimed to have been held */
+    /* without keep-alive, how many are open at one time follows from the rate; on a clients ramp the
+     * quoted stage was held, which those that could not connect would have prevented: beyond it they
+     * are what an overloaded target does */
+    bool counts_connections = out->is_kept_alive && !(out->clients.pods && is_held);
     double elapsed_ns = (double)(r->row_ns - r->start_ns);
     for (unsigned i = 0; i < r->plan->threads; i++) {
         const struct generator *g = &r->generators[i];
-        /* without keep-alive, how many are open at one time follows from the rate */
-        v.wanted += out->is_kept_alive ? g->wanted_count : 0;
-        v.opened += out->is_kept_alive ? g->opened_count : 0;
+        v.wanted += counts_connections ? g->wanted_count : 0;
+        v.opened += counts_connections ? g->opened_count : 0;
         v.connect_failures += g->connect_failures;
         v.connect_errno = g->connect_errno ? g->connect_errno : v.connect_errno;
         v.descriptor_failures += g->descriptor_failures;

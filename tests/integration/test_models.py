@@ -1,7 +1,10 @@
 """The load models beside constant rates: random arrivals and the published tester's clients."""
 
 import asyncio
+import contextlib
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -136,3 +139,29 @@ def test_held_stage_is_quoted(serve, load):
     assert result["requests"]["timeouts"] > 0
     assert result["latency_us"]["max"] < 400_000
     assert 40 < result["held_rps"] <= 84
+
+
+@pytest.fixture
+def narrow():
+    """Answers its first three clients and takes no more; where the kernel has no room for another that
+    waits to be taken, connecting times out. Its URL."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        def answer_one(connection):
+            with connection, contextlib.suppress(OSError):
+                while connection.recv(65536):
+                    connection.sendall(OK)
+
+        def accept():
+            with contextlib.suppress(OSError):
+                for _ in range(3):
+                    threading.Thread(target=answer_one, args=(listener.accept()[0],), daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def test_who_cannot_connect_beyond_the_quoted_stage(narrow, load):
+    """A ramp goes on until the target is overloaded. That some clients then have no connection is what it
+    is overloaded with; the stage that is quoted was held by all of its."""
+    result = load("--clients-ramp", "1x7/1s,think=0s", "-T", "400ms", narrow)
+    assert result["requests"]["errors"]["connect"] > 0 and result["held_rps"] > 0
+    assert "connections were ever open" not in " ".join(result["whole"]["verdict"]["reasons"])

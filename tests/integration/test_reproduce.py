@@ -138,7 +138,7 @@ def test_tool_puts_the_tables_into_a_page(done, tmp_path):
     page, tool = tmp_path / "page.md", os.path.join(ROOT, "tools", "reproduction")
     page.write_text("# Page\n")
     for _ in range(2):
-        subprocess.run([tool, done["out"] / "reproduction.md", page], check=True)
+        subprocess.run([tool, "--page", page, done["out"] / "reproduction.md"], check=True)
     text = page.read_text()
     assert text.startswith("# Page\n\n## Measured\n") and text.count("| both | requests/s |") == 1
     assert "report.html)" not in text
