@@ -34,8 +34,7 @@ bool audit_clear(struct audit *a, struct fail *f) MUST_USE;
 
 /* Connections to the database beside those that read back, and those of them that do something now: in a
  * transaction or not, they do not wait for their client. Waits until `deadline_ns` (clock_ns()) and
- * is EXIT_FAILED past it; what was asked is then answered at the next call, and nothing else may be asked
- * before. */
+ * is EXIT_FAILED past it; the audit is then of no more use. */
 bool audit_connections(struct audit *a, uint64_t deadline_ns, unsigned *open, unsigned *busy,
                        struct fail *f) MUST_USE;
 

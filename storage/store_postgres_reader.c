@@ -51,7 +51,7 @@ bool store_postgres_reader_clear(struct pg_conn *conn, struct fail *f)
                                 (int)strcspn(message, "\n"), message);
 }
 
-/* The answer to what was sent; NULL past the deadline, which leaves it to be awaited again. */
+/* The answer to what was sent; NULL past the deadline. */
 static PGresult *await_result(struct pg_conn *conn, uint64_t deadline_ns)
 {
     struct pollfd wait = {.fd = PQsocket(conn), .events = POLLIN};
@@ -70,15 +70,11 @@ bool store_postgres_reader_connections(struct pg_conn *conn, uint64_t deadline_n
                                        unsigned *busy, struct fail *f)
 {
     uint64_t counts[2] = {0};
-    bool is_awaited = PQtransactionStatus(conn) == PQTRANS_ACTIVE;
-    bool is_sent =
-        is_awaited ||
-        PQsendQuery(
-            conn,
-            "SELECT count(*), count(*) FILTER (WHERE coalesce(wait_event, '') <> 'ClientRead') "
-            "FROM pg_stat_activity WHERE backend_type = 'client backend' "
-            "AND datname = current_database() "
-            "AND application_name <> 'iubench audit'");
+    bool is_sent = PQsendQuery(
+        conn, "SELECT count(*), count(*) FILTER (WHERE coalesce(wait_event, '') <> 'ClientRead') "
+              "FROM pg_stat_activity WHERE backend_type = 'client backend' "
+              "AND datname = current_database() "
+              "AND application_name <> 'iubench audit'");
     PGresult *rows = is_sent ? await_result(conn, deadline_ns) : NULL;
     bool is_read = PQresultStatus(rows) == PGRES_TUPLES_OK && PQntuples(rows) == 1;
     for (int i = 0; is_read && i < 2; i++)

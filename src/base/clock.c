@@ -154,3 +154,19 @@ struct clock_quality clock_quality(void)
                                   .error_us = asked.esterror,
                                   .error_max_us = asked.maxerror};
 }
+
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t by_clock;
+    pthread_condattr_init(&by_clock);
+    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC); /* as clock_ns() */
+    pthread_cond_init(cond, &by_clock);
+    pthread_condattr_destroy(&by_clock);
+}
+
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                             .tv_nsec = (long)(until_ns % NS_PER_S)};
+    return pthread_cond_timedwait(cond, lock, &until) == 0;
+}

@@ -25,6 +25,11 @@ uint64_t clock_cpu_ns_of(pthread_t thread);
 /* The same by the clock that pthread_getcpuclockid(3) names, which may outlive its thread. */
 uint64_t clock_cpu_ns_by(clockid_t clock);
 
+/* A condition that is waited for by clock_ns(), with its lock held, until `until_ns` at the latest: false
+ * past it. */
+void clock_cond_init(pthread_cond_t *cond);
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ns);
+
 #define CLOCK_TEXT_BYTES 28
 /* Writes `2026-11-20T17:00:00.123456Z` (27 bytes, then a NUL) for microseconds since the epoch,
  * years 1970 to 9999. */

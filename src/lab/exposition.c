@@ -94,10 +94,12 @@ void exposition_read(struct span page, const char *op, struct exposition *e)
 
 static bool is_later(const struct exposition *before, const struct exposition *now)
 {
-    bool is_later = before->bucket_count == now->bucket_count && !(now->errors < before->errors);
-    for (unsigned i = 0; is_later && i < now->bucket_count; i++)
-        is_later = before->upper_s[i] == now->upper_s[i] && before->below[i] <= now->below[i];
-    return is_later;
+    if (before->bucket_count != now->bucket_count || now->errors < before->errors)
+        return false;
+    for (unsigned i = 0; i < now->bucket_count; i++)
+        if (before->upper_s[i] != now->upper_s[i] || before->below[i] > now->below[i])
+            return false;
+    return true;
 }
 
 bool exposition_add(struct exposition *sum, const struct exposition *before,

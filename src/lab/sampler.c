@@ -161,7 +161,6 @@ static bool start_thread(struct sampler *s, struct fail *f)
 struct sampler *sampler_start(const struct sampler_config *config, struct fail *f)
 {
     struct sampler *s = mem_need(1, sizeof *s);
-    pthread_condattr_t by_clock;
     s->config = *config;
     s->core_count = host_core_count();
     s->cores = mem_need(s->core_count, sizeof *s->cores);
@@ -171,11 +170,8 @@ struct sampler *sampler_start(const struct sampler_config *config, struct fail *
     s->store_now = hist_new();
     s->cache_now = hist_new();
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&by_clock);
-    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC); /* as clock_ns() */
-    pthread_cond_init(&s->asked, &by_clock);
-    pthread_cond_init(&s->answered, &by_clock);
-    pthread_condattr_destroy(&by_clock);
+    clock_cond_init(&s->asked);
+    clock_cond_init(&s->answered);
     open_sources(s);
     bool is_watched = !config->watched.address ||
                       (s->watch = storage_watch_start(&config->watched, config->busy, f));
@@ -206,13 +202,6 @@ void sampler_follow(struct sampler *s, enum party party, pid_t pid)
     pthread_mutex_unlock(&s->lock);
 }
 
-static bool wait_until(pthread_cond_t *what, pthread_mutex_t *lock, uint64_t until_ns)
-{
-    struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                             .tv_nsec = (long)(until_ns % NS_PER_S)};
-    return pthread_cond_timedwait(what, lock, &until) == 0;
-}
-
 /* Whoever gives up takes the question back. */
 static void ask(struct sampler *s, struct load_second *row)
 {
@@ -221,7 +210,7 @@ static void ask(struct sampler *s, struct load_second *row)
     s->is_wanted = true;
     s->answer = row;
     pthread_cond_signal(&s->asked);
-    while (s->is_wanted && wait_until(&s->answered, &s->lock, until_ns))
+    while (s->is_wanted && clock_cond_wait(&s->answered, &s->lock, until_ns))
         ;
     s->is_wanted = false;
     pthread_mutex_unlock(&s->lock);
@@ -250,7 +239,7 @@ static bool wait_turn(struct sampler *s)
     while (!s->is_wanted && !s->is_ending) {
         if (!is_fine)
             pthread_cond_wait(&s->asked, &s->lock);
-        else if (!wait_until(&s->asked, &s->lock, due_ns))
+        else if (!clock_cond_wait(&s->asked, &s->lock, due_ns))
             break;
     }
     return s->is_wanted;

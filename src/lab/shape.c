@@ -91,7 +91,7 @@ static bool has_memory(const char *whose, uint64_t bytes, uint64_t least, struct
 bool shape_choose(const char *how, bool has_quota, const struct shape_machine *machine,
                   struct shape *s, struct fail *f)
 {
-    enum { TARGET_LEAST = 16 << 20, POSTGRES_LEAST = 128 << 20 };
+    enum { TARGET_LEAST = 16 << 20, SERVICE_LEAST = 128 << 20 };
     char asked[UNITS_TEXT_BYTES], limit[UNITS_TEXT_BYTES], quota[32] = "none";
     *s = (struct shape){.is_set = how, .scale = 1, .cores = machine->cores};
     s->postgres.limit_bytes = s->memcached.limit_bytes = UINT64_MAX;
@@ -115,6 +115,6 @@ bool shape_choose(const char *how, bool has_quota, const struct shape_machine *m
              units_size_text(s->limit_bytes, limit));
     add_share("PostgreSQL", &s->postgres, machine, has_quota, s);
     add_share("memcached", &s->memcached, machine, has_quota, s);
-    return has_memory("PostgreSQL", s->postgres.limit_bytes, POSTGRES_LEAST, f) &&
-           has_memory("memcached", s->memcached.limit_bytes, POSTGRES_LEAST, f);
+    return has_memory("PostgreSQL", s->postgres.limit_bytes, SERVICE_LEAST, f) &&
+           has_memory("memcached", s->memcached.limit_bytes, SERVICE_LEAST, f);
 }

@@ -68,7 +68,6 @@ struct storage_watch *storage_watch_start(const struct storage_watch_config *con
                                           const cpu_set_t *const busy[3], struct fail *f)
 {
     struct storage_watch *w = mem_need(1, sizeof *w);
-    pthread_condattr_t by_clock;
     sigset_t all, before;
     w->config = *config;
     w->news = nothing;
@@ -76,10 +75,7 @@ struct storage_watch *storage_watch_start(const struct storage_watch_config *con
         if (busy[i])
             w->busy[i] = *busy[i];
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&by_clock);
-    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC); /* as clock_ns() */
-    pthread_cond_init(&w->changed, &by_clock);
-    pthread_condattr_destroy(&by_clock);
+    clock_cond_init(&w->changed);
     if (!address_parse(config->address, &w->address, f)) {
         watch_free(w);
         return NULL;
@@ -237,13 +233,6 @@ static void learn_connections(struct storage_watch *w, struct storage_news *news
 
 /* --- the thread --- */
 
-static void wait_until(struct storage_watch *w, uint64_t until_ns)
-{
-    struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                             .tv_nsec = (long)(until_ns % NS_PER_S)};
-    pthread_cond_timedwait(&w->changed, &w->lock, &until);
-}
-
 /* Until the next question is due; false: there is none any more. */
 static bool wait_turn(struct storage_watch *w, uint64_t *asked)
 {
@@ -254,7 +243,7 @@ static bool wait_turn(struct storage_watch *w, uint64_t *asked)
         if (w->is_ending || (w->begin_ns && now_ns >= due_ns))
             break;
         if (w->begin_ns)
-            wait_until(w, due_ns);
+            (void)clock_cond_wait(&w->changed, &w->lock, due_ns); /* the clock is asked anew */
         else
             pthread_cond_wait(&w->changed, &w->lock);
     }

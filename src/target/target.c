@@ -103,14 +103,12 @@ static bool open_built_in_upstream(struct target *t, char url[], size_t room, st
 static bool open_upstream(struct target *t, struct fail *f)
 {
     char built_in[ADDRESS_TEXT_BYTES + 32];
-    const char *url = t->config.upstream;
-    if (!url) {
+    if (!t->config.upstream) { /* else it was read by open_parts() */
         if (!open_built_in_upstream(t, built_in, sizeof built_in, f))
             return false;
-        url = built_in;
+        if (!url_parse(built_in, &t->upstream_url, f))
+            return fail_prefix(f, "upstream");
     }
-    if (!url_parse(url, &t->upstream_url, f))
-        return fail_prefix(f, "--upstream");
     if (t->upstream_url.unix_path[0]) {
         char text[ADDRESS_TEXT_BYTES];
         snprintf(text, sizeof text, "unix:%s", t->upstream_url.unix_path);
